@@ -73,6 +73,36 @@ func (s Survey) Around(at time.Time, nothing string) string {
 	return "the last before it is " + before + ", the first after it " + after
 }
 
+// NewestWindow is that of the newest backup that can be restored, along the newest
+// timeline; nil where none has one.
+func (s Survey) NewestWindow() *Window {
+	for _, b := range slices.Backward(s.Backups) {
+		for k := len(s.Windows) - 1; k >= 0; k-- {
+			if s.Windows[k].Backup == b.ID && b.Problem == "" {
+				return &s.Windows[k]
+			}
+		}
+	}
+	return nil
+}
+
+// Contradicted is a backup of which the clocks contradict each other, where it is, or says
+// that it is, the newest that can be restored; false where none does.
+func (s Survey) Contradicted() (Backup, bool) {
+	for _, all := range [][]Backup{s.Backups, Freshest(s.Backups)} {
+		for _, b := range slices.Backward(all) {
+			if b.Problem != "" {
+				continue
+			}
+			if !b.Contradicts.IsZero() {
+				return b, true
+			}
+			break
+		}
+	}
+	return Backup{}, false
+}
+
 // Backup is one restorable thing of a component in a copy.
 type Backup struct {
 	// ID names the backup within its copy and stays the same between

@@ -76,7 +76,7 @@ func savesOf(s System, now time.Time) span {
 		return span{"NO: " + count(len(s.Problems), "problem", "problems"), bad}
 	case s.Saves.Checked.IsZero():
 		return span{"unknown: not looked", warn}
-	case now.Sub(s.Saves.Checked) > savesFor:
+	case now.Sub(s.Saves.Checked) > savesFor, recovery.Future(s.Saves.Checked, now):
 		return span{"unknown: looked " + strings.TrimSpace(s.Saves.Checked.In(now.Location()).Format("_2 Jan")), warn}
 	case s.Saves.Answer == SavesYes:
 		return span{"yes" + findings, good}
@@ -103,7 +103,11 @@ func reachOf(s System, now time.Time) span {
 	if sameDay(to, now) {
 		return span{to.Format("15:04:05") + " today", plain}
 	}
-	return span{strings.TrimSpace(to.Format("_2 Jan 15:04")), plain}
+	layout := "_2 Jan 15:04"
+	if to.Year() != now.Year() {
+		layout = "_2 Jan 2006"
+	}
+	return span{strings.TrimSpace(to.Format(layout)), plain}
 }
 
 // provenance is whose bytes a runbook has, and where else it lies.

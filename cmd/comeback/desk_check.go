@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -34,7 +36,8 @@ func (d *desk) surveyed(b *book, cat catalogue.Catalogue) { _ = d.checked(b, cat
 
 // checked remembers what a look into the copies found, for this console and for
 // those that come later. A whole check has found more than the copies alone tell: a
-// look after it that finds nothing worse, whole is nil, keeps that for a day.
+// look after it that finds nothing worse, whole is nil, keeps that for a day, and adds
+// what has come since.
 func (d *desk) checked(b *book, cat catalogue.Catalogue, whole *recovery.Assessment) error {
 	d.mu.Lock()
 	if d.surveys == nil {
@@ -57,8 +60,9 @@ func (d *desk) checked(b *book, cat catalogue.Catalogue, whole *recovery.Assessm
 		for _, f := range whole.Findings {
 			l.Verdict.Findings = append(l.Verdict.Findings, f.Says)
 		}
-	case err == nil && l.Verdict.Saved && last.SHA256 == l.SHA256 && now.Sub(last.Whole) < wholeFor:
-		l.Whole, l.Verdict.Findings, l.Holding = last.Whole, last.Verdict.Findings, last.Holding
+	case err == nil && l.Verdict.Saved && last.SHA256 == l.SHA256 && now.Sub(last.Whole) < wholeFor && !recovery.Future(last.Whole, now):
+		l.Whole, l.Holding = last.Whole, last.Holding
+		l.Verdict.Findings, l.Added = last.with(l.Verdict.Tells)
 	}
 	for i := range l.Verdict.Findings {
 		l.Verdict.Findings[i] = d.app.redact(l.Verdict.Findings[i])
@@ -79,8 +83,24 @@ type judged struct {
 	// zero where they are those of the look.
 	Whole   time.Time         `json:"whole,omitzero"`
 	Verdict catalogue.Verdict `json:"verdict"`
+	// Added is how many of its findings, the last ones, are not that check's but those of a
+	// look since.
+	Added int `json:"added,omitempty"`
 	// Holding are the copies in which that check found the runbook as it is.
 	Holding []string `json:"holding,omitempty"`
+}
+
+// with are the findings of a whole check with those of a look that are none of them, and how
+// many these are.
+func (l judged) with(tells []catalogue.Telling) (findings []string, added int) {
+	whole := l.Verdict.Findings[:max(0, len(l.Verdict.Findings)-l.Added)]
+	findings = slices.Clone(whole)
+	for _, told := range tells {
+		if !slices.ContainsFunc(whole, func(f string) bool { return strings.Contains(f, told.Same) }) {
+			findings, added = append(findings, told.Says), added+1
+		}
+	}
+	return findings, added
 }
 
 // judgedFile is where the newest look into the copies of a runbook is kept.

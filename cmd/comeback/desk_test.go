@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,7 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/tui"
 )
 
@@ -61,6 +65,69 @@ func TestDesk_WouldItSaveUs(t *testing.T) {
 	}
 	if s := system().Saves; s.Answer != tui.SavesUnknown || !strings.Contains(s.Why, "no access to nearby") || len(s.Findings) == 0 {
 		t.Errorf("of a copy that is not there it is %+v", s)
+	}
+}
+
+// What a look finds after a whole check stands beside what the check has found, and goes with
+// the next look that does not find it.
+func TestDesk_lookAfterCheck(t *testing.T) {
+	t.Parallel()
+	r, path := newRig(t), pictures(t)
+	d := &desk{app: r.app(io.Discard, io.Discard)}
+	b, _, err := d.app.open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(gap bool) catalogue.Catalogue {
+		w := recovery.Window{Backup: "a", To: recovery.Instant{Time: d.app.now()}}
+		if gap {
+			w.Gaps = []recovery.Gap{{Object: "wal/7B", Why: "missing"}}
+		}
+		return catalogue.Catalogue{Surveys: []recovery.Survey{{Component: "uploads", Copy: "nearby", Backups: []recovery.Backup{{ID: "a", Taken: recovery.Span{To: d.app.now()}}}, Windows: []recovery.Window{w}}}}
+	}
+	found := func() []string {
+		t.Helper()
+		list, err := (&desk{app: d.app, named: path}).Systems(t.Context())
+		if err != nil || len(list) != 1 || list[0].Saves.Answer != tui.SavesYes {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		return list[0].Saves.Findings
+	}
+	check := &recovery.Assessment{Findings: []recovery.Judgement{{ID: "kinds", Says: "the runbook says nothing of code"}}}
+	if err := d.checked(b, look(false), check); err != nil {
+		t.Fatal(err)
+	}
+	const gap = "the log in nearby has a gap: wal/7B is missing"
+	for _, step := range []struct {
+		gap  bool
+		want []string
+	}{{false, []string{check.Findings[0].Says}}, {true, []string{check.Findings[0].Says, gap}}, {true, []string{check.Findings[0].Says, gap}}, {false, []string{check.Findings[0].Says}}} {
+		if err := d.checked(b, look(step.gap), nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := found(); !slices.Equal(got, step.want) {
+			t.Errorf("after a look with a gap %v the findings are %q", step.gap, got)
+		}
+	}
+	// What the check has told is not told twice.
+	check.Findings = append(check.Findings, recovery.Judgement{ID: "gap/uploads/nearby", Says: "nearby: the log of uploads has a gap: wal/7B is missing; nothing after it can be reached"})
+	if err := errors.Join(d.checked(b, look(true), check), d.checked(b, look(true), nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got := found(); len(got) != 2 {
+		t.Errorf("a gap that the check has found is told as %q", got)
+	}
+	// A check of a clock that was a year ahead does not stand for a year.
+	r.ahead = 365 * 24 * time.Hour
+	if err := d.checked(b, look(false), check); err != nil {
+		t.Fatal(err)
+	}
+	r.ahead = 0
+	if err := d.checked(b, look(false), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := found(); len(got) != 0 {
+		t.Errorf("after a check of a year ahead, and a look of now: %q", got)
 	}
 }
 

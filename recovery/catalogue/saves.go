@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"comeback/recovery"
@@ -21,6 +22,25 @@ type Verdict struct {
 	To time.Time
 	// Findings are what a person should mend, one sentence each.
 	Findings []string
+	// Tells are those of them that are news beside what a whole check has found before.
+	Tells []Telling `json:"-"`
+}
+
+// Telling is a finding that needs no more than a look into the copies: a gap in the log of
+// the newest backup, a database that is older than its RPO, a time that is still to come.
+type Telling struct {
+	Says string
+	// Same is the part of the sentence by which a check tells the same.
+	Same string
+}
+
+// find adds a finding; same is as in a Telling, or empty.
+func (v *Verdict) find(same, format string, args ...any) {
+	says := fmt.Sprintf(format, args...)
+	v.Findings = append(v.Findings, says)
+	if same != "" {
+		v.Tells = append(v.Tells, Telling{Says: says, Same: same})
+	}
 }
 
 // Judge looks at all components of a system. A component that no engine knows
@@ -36,7 +56,7 @@ func (c Catalogue) Judge(components []recovery.Component, engines []recovery.Eng
 	toldEnds := true
 	for _, component := range components {
 		refused := c.refused(component.Name)
-		to, ends, ok := c.reach(component.Name)
+		to, ends, ok := c.reach(component.Name, now)
 		switch {
 		case ok:
 		case len(For(component, engines)) == 0:
@@ -57,13 +77,17 @@ func (c Catalogue) Judge(components []recovery.Component, engines []recovery.Eng
 			v.To = to
 		}
 		if age := now.Sub(to); rpo > 0 && age > rpo {
-			v.Findings = append(v.Findings, fmt.Sprintf("%s: its newest moment is %s old, the RPO is %s", component.Name, recovery.FormatSpan(age), recovery.FormatSpan(rpo)))
+			same := component.Name + ": its newest moment is "
+			if component.Kind != recovery.Postgres { // whether anything has changed since, a look does not tell
+				same = ""
+			}
+			v.find(same, "%s: its newest moment is %s old, the RPO is %s", component.Name, recovery.FormatSpan(age), recovery.FormatSpan(rpo))
 		}
 	}
 	if !toldEnds || !v.Saved {
 		v.To = time.Time{}
 	}
-	v.Findings = append(v.Findings, c.complaints()...)
+	c.complain(&v, now)
 	return v
 }
 
@@ -78,8 +102,9 @@ func (c Catalogue) refused(component string) string {
 }
 
 // reach is the newest moment to which a component can be restored, as the cluster that is
-// in service; ends says that it is known, ok that something can be restored.
-func (c Catalogue) reach(component string) (to time.Time, ends, ok bool) {
+// in service; ends says that it is known, ok that something can be restored. A time that is
+// still to come, by a clock that was wrong, is none.
+func (c Catalogue) reach(component string, now time.Time) (to time.Time, ends, ok bool) {
 	ends = true
 	of := c.Of(component)
 	inService := recovery.InService(of, time.Time{})
@@ -95,8 +120,8 @@ func (c Catalogue) reach(component string) (to time.Time, ends, ok bool) {
 				continue
 			}
 			usable[b.ID] = true
-			if b.Taken.To.After(to) {
-				to = b.Taken.To
+			if t := b.Fresh(); t.After(to) && !recovery.Future(t, now) {
+				to = t
 			}
 		}
 		for _, w := range s.Windows {
@@ -104,7 +129,7 @@ func (c Catalogue) reach(component string) (to time.Time, ends, ok bool) {
 			case !usable[w.Backup]:
 			case w.To.Time.IsZero():
 				ends = false
-			case w.To.Time.After(to):
+			case w.To.Time.After(to) && !recovery.Future(w.To.Time, now):
 				to = w.To.Time
 			}
 		}
@@ -112,25 +137,30 @@ func (c Catalogue) reach(component string) (to time.Time, ends, ok bool) {
 	return to, ends && !to.IsZero(), ok
 }
 
-// complaints are what is wrong with copies, whatever it costs.
-func (c Catalogue) complaints() []string {
-	var list []string
+// complain finds what is wrong with copies, whatever it costs.
+func (c Catalogue) complain(v *Verdict, now time.Time) {
 	seen := map[string]bool{}
 	for _, r := range c.Refusals {
 		if !seen[r.Copy] {
 			seen[r.Copy] = true
-			list = append(list, r.Copy+" could not be judged: "+r.Err.Error())
+			v.find("", "%s could not be judged: %v", r.Copy, r.Err)
 		}
 	}
 	for _, s := range c.Surveys {
 		for _, b := range s.Backups {
 			if b.Problem != "" {
-				list = append(list, fmt.Sprintf("%s in %s cannot be restored: %s", b.ID, s.Copy, b.Problem))
+				v.find("", "%s in %s cannot be restored: %s", b.ID, s.Copy, b.Problem)
 			}
 		}
-		for _, w := range s.Windows {
-			for _, g := range w.Gaps {
-				list = append(list, fmt.Sprintf("the log in %s has a gap: %s is %s", s.Copy, g.Object, g.Why))
+		clocks(v, s, now)
+		newest := s.NewestWindow()
+		for i := range s.Windows {
+			for k, g := range s.Windows[i].Gaps {
+				what, same := g.Object+" is "+g.Why, ""
+				if &s.Windows[i] == newest && k == 0 {
+					same = what
+				}
+				v.find(same, "the log in %s has a gap: %s", s.Copy, what)
 			}
 		}
 		for _, f := range s.Findings {
@@ -141,8 +171,28 @@ func (c Catalogue) complaints() []string {
 			if f.Object != "" {
 				text = f.Object + ": " + text
 			}
-			list = append(list, text)
+			v.find("", "%s", text)
 		}
 	}
-	return list
+}
+
+// clocks finds what a clock that was wrong has dated.
+func clocks(v *Verdict, s recovery.Survey, now time.Time) {
+	for _, b := range slices.Backward(s.Backups) {
+		if t := b.Fresh(); b.Problem == "" && recovery.Future(t, now) {
+			same := b.ID + " of " + s.Component + " says that it is of "
+			v.find(same, "%s: %s%s, which is still to come: the clock was wrong that it was taken by, and how fresh it is is not known", s.Copy, same, t.In(now.Location()).Format("2 Jan 2006 15:04"))
+			break
+		}
+	}
+	if b, ok := s.Contradicted(); ok {
+		v.find(b.ID+" says that it was taken", "%s: of %s, %s", s.Copy, s.Component, b.ClockWarning())
+	}
+	for _, w := range slices.Backward(s.Windows) {
+		if recovery.Future(w.To.Time, now) {
+			same := "the log of " + s.Component + " ends with a commit of "
+			v.find(same, "%s: %s%s, which is still to come: the clock of its server was wrong, and how fresh the log is is not known", s.Copy, same, w.To.Time.In(now.Location()).Format("2 Jan 2006 15:04"))
+			break
+		}
+	}
 }

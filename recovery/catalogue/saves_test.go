@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,13 @@ func TestCatalogue_Judge(t *testing.T) {
 			{Component: "database", Copy: "nearby", Backups: []recovery.Backup{{ID: "a", Taken: at(time.Minute), Details: map[string]string{recovery.SystemIdentifier: "1"}},
 				{ID: "b", Problem: "base.tar is missing", Taken: at(0), Details: map[string]string{recovery.SystemIdentifier: "2"}}}}}},
 			saved: true, to: now.Add(-time.Minute), findings: []string{"base.tar is missing"}},
+		{name: "a backup of a clock that was ahead", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(-24*time.Hour)), survey("", at(time.Minute))}}, saved: true, to: now.Add(-time.Minute),
+			findings: []string{"nearby: a of database says that it is of 24 Nov 2026 03:00, which is still to come"}},
+		{name: "nothing but what a clock that was ahead has dated", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(-24*time.Hour))}}, saved: true, findings: []string{"still to come"}},
+		{name: "a log of a clock that was ahead", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute), recovery.Window{Backup: "a", To: recovery.Instant{Time: now.Add(time.Hour)}})}},
+			saved: true, to: now.Add(-time.Minute), findings: []string{"the log of database ends with a commit of 23 Nov 2026 04:00, which is still to come"}},
+		{name: "a backup that contradicts the clock of its store", cat: catalogue.Catalogue{Surveys: []recovery.Survey{{Component: "database", Copy: "nearby",
+			Backups: []recovery.Backup{{ID: "a", Taken: at(time.Minute), Contradicts: now.Add(-time.Hour)}}}}}, saved: true, to: now.Add(-time.Hour), findings: []string{"1h00m old", "one of the clocks was wrong"}},
 		{name: "a gap", cat: catalogue.Catalogue{Surveys: []recovery.Survey{survey("", at(time.Minute), recovery.Window{Backup: "a", To: recovery.Instant{Time: now}, Gaps: []recovery.Gap{{Object: "seg", Why: "missing"}}})}},
 			saved: true, to: now, findings: []string{"seg is missing"}},
 	} {
@@ -63,6 +71,11 @@ func TestCatalogue_Judge(t *testing.T) {
 			v := test.cat.Judge(list, engines, 5*time.Minute, now)
 			if v.Saved != test.saved || v.Lost != test.lost || !strings.Contains(v.Why, test.why) || (v.Why == "") != test.saved || !v.To.Equal(test.to) {
 				t.Errorf("the verdict is %+v", v)
+			}
+			for _, told := range v.Tells {
+				if !slices.Contains(v.Findings, told.Says) || !strings.Contains(told.Says, told.Same) {
+					t.Errorf("%+v is told, of %q", told, v.Findings)
+				}
 			}
 			if len(v.Findings) != len(test.findings) {
 				t.Fatalf("the findings are %q", v.Findings)

@@ -65,7 +65,7 @@ func (j *judge) inCopy(c recovery.Component, cp Copy, inService string) (in reco
 			j.find("cluster/"+c.Name+"/"+cp.Name, recovery.NotMet, do,
 				"%s: holds base backups of %s of the cluster %s alone, and other copies newer ones of the cluster %s", cp.Name, c.Name, of.System(), inService)
 		}
-		if w := newestWindow(s); w != nil {
+		if w := s.NewestWindow(); w != nil {
 			windows = true
 			gap = gap || len(w.Gaps) > 0
 			j.gaps(c, cp, w)
@@ -144,11 +144,7 @@ func (j *judge) aheadOfTime(c recovery.Component, cp Copy, s recovery.Survey) {
 			return
 		}
 	}
-	newest := newestOf(s.Backups)
-	if newest.Contradicts.IsZero() {
-		newest = newestOf(recovery.Freshest(s.Backups))
-	}
-	if !newest.Contradicts.IsZero() {
+	if newest, ok := s.Contradicted(); ok {
 		j.find("clock/"+c.Name+"/"+cp.Name, recovery.NotMet, "compare the clocks of this host and of what stores the copy (chronyc tracking), then take another: comeback backup "+j.Path+" "+c.Name,
 			"%s: of %s, %s", cp.Name, c.Name, newest.ClockWarning())
 	}
@@ -159,16 +155,6 @@ func (j *judge) aheadOfTime(c recovery.Component, cp Copy, s recovery.Survey) {
 			return
 		}
 	}
-}
-
-// newestOf is the last of backups that can be restored; the zero Backup where none can.
-func newestOf(backups []recovery.Backup) recovery.Backup {
-	for _, b := range slices.Backward(backups) {
-		if b.Problem == "" {
-			return b
-		}
-	}
-	return recovery.Backup{}
 }
 
 // taken is the moment of a backup's content: what its manifest says, which is
@@ -191,18 +177,6 @@ func taken(cp Copy, b recovery.Backup) time.Time {
 		}
 	}
 	return b.Fresh()
-}
-
-// newestWindow is that of the newest backup, along the newest timeline.
-func newestWindow(s recovery.Survey) *recovery.Window {
-	for i := len(s.Backups) - 1; i >= 0; i-- {
-		for k := len(s.Windows) - 1; k >= 0; k-- {
-			if s.Windows[k].Backup == s.Backups[i].ID && s.Backups[i].Problem == "" {
-				return &s.Windows[k]
-			}
-		}
-	}
-	return nil
 }
 
 // gaps finds what is missing in the log after the newest base backup.

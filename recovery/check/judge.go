@@ -14,7 +14,9 @@ import (
 func Judge(e Evidence) recovery.Assessment {
 	all := e.Catalogue.Surveys
 	e.Catalogue.Surveys = asStored(inCopies(all), e.Copies, e.Engines)
-	j := judge{Evidence: e, all: all, a: recovery.Assessment{Format: 1, System: e.System, At: e.At, Runbook: e.Runbook,
+	proofs, ahead := inTime(e.Proofs, e.At)
+	e.Proofs = proofs
+	j := judge{Evidence: e, all: all, ahead: ahead, a: recovery.Assessment{Format: 1, System: e.System, At: e.At, Runbook: e.Runbook,
 		RPO: recovery.Duration(e.RPO), RTO: recovery.Duration(e.RTO)}}
 	for _, c := range e.Copies {
 		j.a.Copies = append(j.a.Copies, c.Name)
@@ -30,6 +32,7 @@ func Judge(e Evidence) recovery.Assessment {
 	j.servers()
 	j.time()
 	j.proofs()
+	j.provenAhead()
 	j.kinds()
 	j.automated()
 	j.digits()
@@ -128,6 +131,8 @@ type judge struct {
 	a recovery.Assessment
 	// all are the surveys with what is in no copy, but where it lives.
 	all []recovery.Survey
+	// ahead are the runs that count for nothing, because they are of a time still to come.
+	ahead []Proof
 	// lost says that a component surely cannot be brought back, doubt that this is
 	// not known of one.
 	lost, doubt bool
@@ -323,7 +328,7 @@ func lagging(l *recovery.LogLag) string {
 // logged reports whether a copy holds log that leads on from a backup in it.
 func (j *judge) logged(component, copy string) bool {
 	return slices.ContainsFunc(j.Catalogue.Surveys, func(s recovery.Survey) bool {
-		return s.Component == component && s.Copy == copy && newestWindow(s) != nil
+		return s.Component == component && s.Copy == copy && s.NewestWindow() != nil
 	})
 }
 

@@ -690,6 +690,26 @@ func TestJudge(t *testing.T) {
 			unchecked.Run, unchecked.Unchecked, unchecked.At = "b8ae", true, at("2026-11-20 10:00:00")
 			e.Proofs = append([]check.Proof{unchecked}, e.Proofs...)
 		}, nil, recovery.WouldSave, "", ""},
+		{"a rehearsal is overdue, whatever was proven by a clock that was ahead", func(e *check.Evidence) {
+			ahead := e.Proofs[0]
+			ahead.Run, ahead.At = "b8ae", e.At.AddDate(1, 0, 0)
+			e.Proofs = append([]check.Proof{ahead}, e.Proofs...)
+			e.Rehearse = 30 * 24 * time.Hour
+		}, []string{"future/proof", "rehearsal"}, recovery.WouldBut, "run b8ae says that it ended on 23 Nov 2027, which is still to come", "chronyc tracking"},
+		{"a clock that was ahead, and the only proof", func(e *check.Evidence) {
+			e.Proofs = e.Proofs[:1]
+			e.Proofs[0].At = e.At.Add(time.Hour)
+		}, []string{"future/proof", "rto", "proof"}, recovery.WouldBut, "nothing was ever restored with a signed report", "chronyc tracking"},
+		{"a clock that was ahead, and proofs of time", func(e *check.Evidence) {
+			ahead := e.Proofs[0]
+			ahead.Run, ahead.At = "b8ae", e.At.AddDate(1, 0, 0)
+			e.Proofs = append([]check.Proof{ahead}, e.Proofs...)
+		}, nil, recovery.WouldSave, "", ""},
+		{"a failed restore of a clock that was ahead", func(e *check.Evidence) {
+			failed := e.Proofs[0]
+			failed.Run, failed.Passed, failed.At = "5d0e", false, e.At.AddDate(1, 0, 0)
+			e.Proofs = append([]check.Proof{failed}, e.Proofs...)
+		}, []string{"errors/nearby"}, recovery.WouldBut, "the newest restore from nearby had errors", ""},
 		{"a rehearsal is overdue, whatever was restored since without checks", func(e *check.Evidence) {
 			unchecked := e.Proofs[0]
 			unchecked.Run, unchecked.Unchecked, unchecked.At = "b8ae", true, at("2026-11-20 10:00:00")

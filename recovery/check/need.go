@@ -23,8 +23,10 @@ type Need struct {
 // the oldest proof. What was restored without checks is not proven; of several that are not
 // it comes after those that were never restored, or it would be chosen each time. Where all of it was proven within the interval that the runbook asks
 // for, it is a backup of the anchor that pick chooses among n, so that no old one is taken
-// for granted. pick gives 0 ≤ i < n. It is pure.
+// for granted. pick gives 0 ≤ i < n. A proof
+// of a time still to come is none. It is pure.
 func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []string, now time.Time, rehearse time.Duration, pick func(n int) int) (Need, bool) {
+	proofs, _ = inTime(proofs, now)
 	type standing struct {
 		copy, engine string
 		last

@@ -16,10 +16,11 @@ func TestMostNeeds(t *testing.T) {
 		change func(*check.Evidence)
 		need   check.Need
 	}{
-		"never":          {func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, check.Need{Copy: "offsite", Why: "offsite was never proven"}},
-		"unsigned":       {func(e *check.Evidence) { e.Proofs[1].Signed = false }, check.Need{Copy: "offsite", Why: "never proven"}},
-		"stranger":       {func(e *check.Evidence) { stranger(e, 1) }, check.Need{Copy: "offsite", Why: "never proven"}},
-		"without checks": {func(e *check.Evidence) { e.Proofs[1].Unchecked = true }, check.Need{Copy: "offsite", Why: "offsite was never proven: it was restored by run 3b1c, with no checks"}},
+		"never":                   {func(e *check.Evidence) { e.Proofs = e.Proofs[:1] }, check.Need{Copy: "offsite", Why: "offsite was never proven"}},
+		"unsigned":                {func(e *check.Evidence) { e.Proofs[1].Signed = false }, check.Need{Copy: "offsite", Why: "never proven"}},
+		"of a time still to come": {func(e *check.Evidence) { e.Proofs[1].At = e.At.AddDate(1, 0, 0) }, check.Need{Copy: "offsite", Why: "offsite was never proven"}},
+		"stranger":                {func(e *check.Evidence) { stranger(e, 1) }, check.Need{Copy: "offsite", Why: "never proven"}},
+		"without checks":          {func(e *check.Evidence) { e.Proofs[1].Unchecked = true }, check.Need{Copy: "offsite", Why: "offsite was never proven: it was restored by run 3b1c, with no checks"}},
 		"no checks anywhere": {func(e *check.Evidence) { // what was restored longest ago comes first
 			for i := range e.Proofs {
 				e.Proofs[i].Unchecked = true
