@@ -30,8 +30,9 @@ type Options struct {
 	Kept []string
 	// Answer decides about a failed step; nil stops the run.
 	Answer func(st recovery.StepState) recovery.Choice
-	// Environ holds the values of references.
-	Environ map[string]string
+	// Environ holds the values of references, Typed what a person gives where a step
+	// waits for credentials, before what Answer says.
+	Environ, Typed map[string]string
 	// Context ends the run early; nil runs it to its end.
 	Context context.Context
 	// Event sees every event.

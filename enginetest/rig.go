@@ -154,7 +154,7 @@ func (r *rig) run(ctx context.Context, first recovery.RunResumed, h hooks) (reco
 								stop() // nobody answers any more
 							}
 						}()
-						err = answer(x, w, r.Answer)
+						err = r.answer(x, w)
 					}()
 				}
 			}
@@ -172,9 +172,16 @@ func (r *rig) run(ctx context.Context, first recovery.RunResumed, h hooks) (reco
 	return s, err
 }
 
-func answer(x *execute.Executor, w recovery.Waiting, choose func(recovery.StepState) recovery.Choice) error {
+func (r *rig) answer(x *execute.Executor, w recovery.Waiting) error {
 	s := x.State()
-	choice := choose(*s.Step(w.Step))
+	choice := r.Answer(*s.Step(w.Step))
+	if w.For == recovery.WaitCredentials {
+		for name, value := range r.Typed {
+			if err := x.Do(recovery.Command{Kind: recovery.DoSecret, Step: w.Step, Name: name, Value: value, By: "test"}); err != nil {
+				return fmt.Errorf("give %s: %w", name, err)
+			}
+		}
+	}
 	if err := x.Do(recovery.Command{Kind: recovery.DoDecide, Step: w.Step, Choice: choice, By: "test", Text: "test"}); err != nil {
 		return fmt.Errorf("decide %s: %w", choice, err)
 	}

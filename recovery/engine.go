@@ -74,6 +74,13 @@ type Reviver interface {
 	Revive(ctx context.Context, env Env, s Step, o Outcome, rebooted bool) error
 }
 
+// Needing is a Kind whose steps resolve references for which a person gives the values. Where
+// one has none, that is told before the run begins.
+type Needing interface {
+	// Needs lists the texts of a step whose references Do resolves. It is pure.
+	Needs(s Step) ([]string, error)
+}
+
 // ErrGone says that what a step had made is not there any more.
 var ErrGone = errors.New("it did not survive the interruption")
 

@@ -54,6 +54,12 @@ func (e *Error) WithExit(code Exit) *Error {
 	return &c
 }
 
+// ErrUnfit says that a value which a person has given opens nothing of what it was given for:
+// a key for which nothing was encrypted, a password that is not the repository's. The right
+// one brings the same to a good end. What wraps it names where the value comes from, as the
+// runbook does ("${CONFIG_IDENTITY}"), and never the value.
+var ErrUnfit = errors.New("what was given does not open it")
+
 // HintOf is the hint of the first Error in err's chain, or "".
 func HintOf(err error) string {
 	var e *Error

@@ -11,14 +11,15 @@ import (
 	"comeback/recovery"
 )
 
-// credentialChoices are the ways to go on where a service refused. Nothing has
-// failed: the step goes on when somebody has renewed what it needs.
+// credentialChoices are the ways to go on where a service refused, or where what was given
+// does not open a backup. Nothing has failed: the step goes on when somebody has renewed what
+// it needs. Who has only another key may have one that opens another moment's backup.
 func (s *waitingScreen) credentialChoices(st *recovery.StepState) []choice {
 	list := []choice{s.again(st, "after you have renewed them")}
 	for _, name := range s.run.variables(st) {
 		list = append(list, s.typing(name))
 	}
-	return slices.Concat(list, s.otherCopy(st), s.without(st), []choice{s.stopHere()})
+	return slices.Concat(list, s.otherCopy(st), s.otherMoment(st), s.without(st), []choice{s.stopHere()})
 }
 
 // typing gives the runner a value of a variable; another attempt goes by it.
@@ -71,7 +72,7 @@ func (a *attached) variables(st *recovery.StepState) []string {
 		}
 	}
 	slices.Sort(names)
-	for _, found := range slices.Concat(notSet.FindAllStringSubmatch(st.Error, -1), asVariable.FindAllStringSubmatch(st.Hint, -1)) {
+	for _, found := range slices.Concat(notSet.FindAllStringSubmatch(st.Error, -1), asVariable.FindAllStringSubmatch(st.Hint, -1), asReference.FindAllStringSubmatch(st.Hint, -1)) {
 		names = append(names, found[1])
 	}
 	names = append(names, byItsShape.FindAllString(st.Hint, -1)...)

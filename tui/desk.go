@@ -392,7 +392,7 @@ type Prepared struct {
 	// in hex.
 	Bytes  []byte
 	Digest string
-	// NotSet is what steps of a recovery need and nobody has set.
+	// NotSet is what steps need and nobody has set.
 	NotSet []NotSet
 	// NameLater says that the run asks for the name of its target by itself,
 	// once it can show what it would change; it begins without.

@@ -162,6 +162,9 @@ func (s *planScreen) page(w, h int) page {
 	if s.refused != nil {
 		p.body = append(append(p.body, trouble("REFUSED", s.refused, w)...), nil)
 	}
+	if missing := s.notSet(w); plan.Mode != recovery.Recovery && len(missing) > 0 {
+		p.body = append(append(p.body, missing...), nil)
+	}
 	if w >= wide {
 		lw := (w - 2) * 58 / 100
 		p.body = append(p.body, beside(s.steps(lw), append(s.moment(w-lw-2), s.facts(w-lw-2)...), lw, w)...)

@@ -85,6 +85,13 @@ func TestPlan_notSet(t *testing.T) {
 	if says := "NOT SET APP_URL, from the file env: check: the shop is open needs it; export it before you begin, or type it when the run asks"; !strings.Contains(strings.Join(strings.Fields(d.screen()), " "), says) {
 		t.Errorf("it does not say %q:\n%s", says, d.screen())
 	}
+	desk = shopDesk()
+	desk.prepared.NotSet = []NotSet{{Name: "CONFIG_IDENTITY", For: "restore config/etc.tar.age"}}
+	d = drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toPlan(d, desk)
+	if says := "NOT SET CONFIG_IDENTITY: restore config/etc.tar.age needs it"; !strings.Contains(strings.Join(strings.Fields(d.screen()), " "), says) {
+		t.Errorf("of a rehearsal it does not say %q:\n%s", says, d.screen())
+	}
 }
 
 func toRealPlan(d *driver, f *fakeDesk) {

@@ -129,6 +129,24 @@ func TestWaits_DecisionByAVariable(t *testing.T) {
 	d.wants(desk, want, recovery.Command{Kind: recovery.DoDecide, Step: "database/replay", Choice: recovery.ChooseRetry, By: "ops1"})
 }
 
+// What does not open a backup can be typed anew, by the name that the wait says, whether or not
+// the runbook says where it is found; or another moment's backup is taken.
+func TestWaits_CredentialsUnfit(t *testing.T) {
+	d, desk := onRun(t, twoCopies, func(d *driver, f *fakeDesk) {
+		ticked(f)
+		f.session.add(75*time.Second, recovery.StepStarted{Step: "database/copy", Attempt: 1})
+		f.session.add(2*time.Minute, recovery.Waiting{Step: "database/copy", For: recovery.WaitCredentials,
+			Cause: "config/etc.tar.age cannot be decrypted with ${IDENTITY}: it was not encrypted for this identity",
+			Hint:  "give ${IDENTITY} the identity of one of those whom it was encrypted for, as its text or as the name of a file, then try again"})
+		d.clock = ten.Add(3 * time.Minute)
+		d.sees("cannot be decrypted with ${IDENTITY}")
+	})
+	d.sees("2 Type IDENTITY...")
+	d.sees("4 Other moment...")
+	d.press("2", "enter", "=AGE-SECRET-KEY-1QQ", "enter")
+	d.wants(desk, recovery.Command{Kind: recovery.DoSecret, Step: "database/copy", Name: "IDENTITY", Value: "AGE-SECRET-KEY-1QQ", By: "ops1"})
+}
+
 // twoWait is a desk whose run waits for ticks, and since later for credentials, before
 // anybody attaches to it: of what comes after that a screen can show the one without the
 // other, and what a person may have begun to answer stays on it.

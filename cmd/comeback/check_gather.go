@@ -15,7 +15,6 @@ import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
 	"comeback/recovery/execute"
-	"comeback/recovery/files"
 	"comeback/recovery/filing"
 	"comeback/recovery/pitr/walfile"
 	"comeback/recovery/plan"
@@ -29,7 +28,7 @@ import (
 // seen is evidence, too.
 func (a *app) gather(ctx context.Context, b *book, canary bool, w *waits) (check.Evidence, error) {
 	e := check.Evidence{System: b.System, Runbook: b.source.SHA256, Checks: b.Checks(), Path: b.path, At: a.now(), RPO: b.RPO, RTO: b.RTO, Rehearse: b.Rehearse,
-		Components: plan.Components(b.Runbook), Engines: engines(), Jobs: a.scheduled(b), Sources: map[string]check.Source{}, Identities: a.identities(b)}
+		Components: plan.Components(b.Runbook), Engines: engines(), Jobs: a.scheduled(b), Sources: map[string]check.Source{}}
 	if len(b.People) > 0 {
 		e.Owner = b.People[0].Role
 	}
@@ -76,6 +75,7 @@ func (a *app) gather(ctx context.Context, b *book, canary bool, w *waits) (check
 	for i := range e.Copies {
 		wait.Go(func() { a.gatherLocks(ctx, b, &e.Copies[i], e.Catalogue, e.Engines) })
 	}
+	wait.Go(func() { e.Identities = gatherIdentities(ctx, b, e.Catalogue) })
 	wait.Wait()
 	for i, c := range e.Components {
 		e.Sources[c.Name] = sources[i]
@@ -145,30 +145,6 @@ func gatherSwitches(b *book) map[string]error {
 		if err := execute.CheckPlan(&one); err != nil && !errors.Is(err, fs.ErrPermission) {
 			all[l.Component] = err
 		}
-	}
-	return all
-}
-
-// identities tells what would decrypt the encrypted components.
-func (a *app) identities(b *book) map[string]error {
-	all := map[string]error{}
-	for _, c := range plan.Components(b.Runbook) {
-		if c.Kind != recovery.Config {
-			continue
-		}
-		if c.Settings.Text("identity") == "" && c.Settings.Text("passphrase") == "" {
-			all[c.Name] = recovery.Errorf("give the component an `identity` in the runbook", "the runbook does not say what decrypts it")
-			continue
-		}
-		identity, err := b.secrets.Expand(c.Settings.Text("identity"))
-		passphrase := ""
-		if err == nil {
-			passphrase, err = b.secrets.Expand(c.Settings.Text("passphrase"))
-		}
-		if err == nil {
-			err = files.Decrypts(identity, passphrase)
-		}
-		all[c.Name] = err
 	}
 	return all
 }

@@ -351,7 +351,7 @@ func (d *desk) Plan(ctx context.Context, path string, mode recovery.Mode, choice
 		return nil, err
 	}
 	prepared, err := prepare(p)
-	if err == nil && p.Mode == recovery.Recovery {
+	if err == nil {
 		prepared.NotSet, err = notSet(p, b.secrets)
 	}
 	return prepared, err

@@ -126,8 +126,8 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 	}
 }
 
-// checkNeeds refuses a recovery that nobody can be asked about if one of its blocks
-// would miss a value: after the switch that would be late.
+// checkNeeds refuses a run that nobody can be asked about if one of its steps would miss a
+// value: after the restore, or the switch, that would be late.
 func checkNeeds(p *recovery.Plan, secrets *execute.Secrets) error {
 	missing, err := notSet(p, secrets)
 	if err != nil || len(missing) == 0 {
@@ -160,31 +160,47 @@ func checkPeople(p *recovery.Plan) error {
 	return nil
 }
 
-// notSet lists the values that checks of applications and shell blocks of a plan would miss.
+// notSet lists the values that steps of a plan would miss: what restores need and, for real,
+// checks of applications and shell blocks.
 func notSet(p *recovery.Plan, secrets *execute.Secrets) (missing []tui.NotSet, err error) {
+	all := kinds()
 	for _, s := range p.Steps {
-		var text string
-		switch s.Kind {
-		case recovery.KindHTTPCheck:
-			var args recovery.HTTPCheckArgs
-			if err := s.Decode(&args); err != nil {
-				return nil, err
-			}
-			text = args.URL
-		case recovery.KindShell, recovery.KindShellWait:
-			var args recovery.ShellArgs
-			if err := s.Decode(&args); err != nil {
-				return nil, err
-			}
-			for _, name := range args.Env {
-				text += "${" + name + "}"
-			}
+		texts, err := neededBy(s, p.Mode, all)
+		if err != nil {
+			return nil, err
 		}
-		for _, name := range secrets.Missing(text) {
+		for _, name := range secrets.Missing(strings.Join(texts, " ")) {
 			if !slices.ContainsFunc(missing, func(m tui.NotSet) bool { return m.Name == name }) {
 				missing = append(missing, tui.NotSet{Name: name, From: p.Needs[name], For: s.Says})
 			}
 		}
 	}
 	return missing, nil
+}
+
+// neededBy lists the texts whose references a step resolves.
+func neededBy(s recovery.Step, mode recovery.Mode, all []recovery.Kind) (texts []string, err error) {
+	switch s.Kind {
+	case recovery.KindHTTPCheck:
+		var args recovery.HTTPCheckArgs
+		if err := s.Decode(&args); err != nil || mode != recovery.Recovery {
+			return nil, err
+		}
+		return []string{args.URL}, nil
+	case recovery.KindShell, recovery.KindShellWait:
+		var args recovery.ShellArgs
+		if err := s.Decode(&args); err != nil || mode != recovery.Recovery {
+			return nil, err
+		}
+		for _, name := range args.Env {
+			texts = append(texts, "${"+name+"}")
+		}
+		return texts, nil
+	}
+	for _, k := range all {
+		if needing, ok := k.(recovery.Needing); ok && k.Name() == s.Kind {
+			return needing.Needs(s)
+		}
+	}
+	return nil, nil
 }

@@ -283,14 +283,14 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 		if err := checkConfirmed(p, o.confirm); err != nil {
 			return err
 		}
-		if err := checkNeeds(p, b.secrets); err != nil {
-			return err
-		}
 		if err := checkPeople(p); err != nil {
 			return err
 		}
 		tellEffects(say, p)
 	} else if err := a.rehearsesUnasked(b); err != nil {
+		return err
+	}
+	if err := checkNeeds(p, b.secrets); err != nil {
 		return err
 	}
 	for _, text := range p.Warnings {

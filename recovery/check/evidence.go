@@ -58,8 +58,8 @@ type Evidence struct {
 	Vanished, Rewritten []string
 	// Room is that for a recovery on this host; nil where it was not looked at.
 	Room *Room
-	// Identities say why what decrypts a component is not at hand; nil where it
-	// is.
+	// Identities say why what decrypts a component is not at hand, or that it does not
+	// decrypt the newest backup; nil where it does.
 	Identities map[string]error
 	// Switches say why a recovery on this host could not switch a component, as its live place
 	// stands; nil where nothing is seen that keeps it from that.

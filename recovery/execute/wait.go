@@ -10,11 +10,11 @@ import (
 	"comeback/storage"
 )
 
-// credentials makes a wait of a failure that fresh credentials, or a secret
-// that was not given, would mend. Where nobody can be asked it stays a failure.
+// credentials makes a wait of a failure that fresh credentials would mend, or a secret
+// that was not given, or is not the right one. Where nobody can be asked it stays a failure.
 func (x *Executor) credentials(s recovery.Step, err error, o recovery.Outcome) (recovery.Waiting, bool) {
 	var missing MissingSecret
-	if x.Unattended || x.state.Stop != nil || !errors.Is(err, storage.ErrExpired) && !errors.As(err, &missing) {
+	if x.Unattended || x.state.Stop != nil || !errors.Is(err, storage.ErrExpired) && !errors.Is(err, recovery.ErrUnfit) && !errors.As(err, &missing) {
 		return recovery.Waiting{}, false
 	}
 	clear(x.stores) // they are opened again, with what is there then

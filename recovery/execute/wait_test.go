@@ -140,6 +140,49 @@ func TestWait_credentialsUnattended(t *testing.T) {
 	}
 }
 
+// A value that does not open what it was given for is waited for, and the right one can be
+// given; where nobody is there it fails with the same words.
+func TestWait_unfit(t *testing.T) {
+	const wrong, right = "hunter1-the-wrong-one", "hunter2-the-right-one"
+	use := kind{"use", func(_ context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+		v, err := e.Secret("${SHOP_KEY}")
+		if err == nil && v != right {
+			unfit := recovery.Errorf("give ${SHOP_KEY} the right key, then try again", "read with %s: ${SHOP_KEY} does not open it", v).WithExit(recovery.Refused)
+			unfit.Err = recovery.ErrUnfit
+			err = fmt.Errorf("restore: %w", unfit)
+		}
+		return recovery.Outcome{Says: "read with " + v}, err
+	}}
+	says := func(cause, hint string) bool {
+		return cause == "restore: read with [redacted]: ${SHOP_KEY} does not open it" && hint == "give ${SHOP_KEY} the right key, then try again"
+	}
+	r := newRig(t, []recovery.Kind{use}, nil, step("1", "use"))
+	r.environ["SHOP_KEY"] = wrong
+	go func() {
+		w := <-r.waiting
+		if w.For != recovery.WaitCredentials || !says(w.Cause, w.Hint) {
+			t.Errorf("waits %+v", w)
+		}
+		for _, c := range []recovery.Command{{Kind: recovery.DoSecret, Name: "SHOP_KEY", Value: right}, {Kind: recovery.DoDecide, Step: "1", Choice: recovery.ChooseRetry}} {
+			c.By = "ops1"
+			if err := r.Do(c); err != nil {
+				t.Errorf("%s: %v", c.Kind, err)
+			}
+		}
+	}()
+	if s := r.run(t); s.Result != recovery.ResultPassed || s.Step("1").Attempts != 2 {
+		t.Errorf("ended as %s: %s", s.Result, s.Says)
+	}
+	if j := r.journal(t); strings.Contains(j, wrong) || strings.Contains(j, right) || !strings.Contains(j, "SHOP_KEY") {
+		t.Errorf("the journal is %s", j)
+	}
+	r = newRig(t, []recovery.Kind{use}, unattended, step("1", "use"))
+	r.environ["SHOP_KEY"] = wrong
+	if s := r.run(t); s.Result != recovery.ResultRefused || !says(s.Step("1").Error, s.Step("1").Hint) {
+		t.Errorf("nobody there: ended as %s: %s", s.Result, s.Says)
+	}
+}
+
 // approving is a run that waits for an approval before its step; a signature is
 // good if it names the key and the digest.
 func approving(t *testing.T, mode recovery.Mode, th *things) *rig {

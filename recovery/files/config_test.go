@@ -138,6 +138,92 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// What does not decrypt a backup is a wait in which the right value can be given. Where it
+// comes from is said there, and neither value is recorded.
+func TestConfig_givenAgain(t *testing.T) {
+	shop := filepath.Join(settings(t), "shop")
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked, lockedPublic := sshKey(t, "its passphrase")
+	inFile := filepath.Join(t.TempDir(), "identity")
+	for name, test := range map[string]struct {
+		recipients   []string
+		passphrase   string
+		settings     recovery.Settings
+		given, typed map[string]string
+		cause, hint  string
+	}{
+		"the key of before a rotation": {recipients: []string{identity.Recipient().String()}, settings: recovery.Settings{"identity": {"${KEY}"}},
+			given: map[string]string{"KEY": old.String()}, typed: map[string]string{"KEY": identity.String()},
+			cause: "cannot be decrypted with ${KEY}: it was not encrypted for this identity", hint: "give ${KEY} the identity of one of those"},
+		"no key": {recipients: []string{identity.Recipient().String()}, settings: recovery.Settings{"identity": {"${KEY}"}},
+			given: map[string]string{"KEY": "rubbish-that-is-secret"}, typed: map[string]string{"KEY": identity.String()},
+			cause: "${KEY} holds no age identity", hint: "give ${KEY} an age identity"},
+		"no file": {recipients: []string{identity.Recipient().String()}, settings: recovery.Settings{"identity": {"${KEY}"}},
+			given: map[string]string{"KEY": "/nowhere/of-that-name"}, typed: map[string]string{"KEY": identity.String()},
+			cause: "the file of ${KEY} cannot be read: no such file or directory", hint: "give ${KEY} an age identity"},
+		"a passphrase": {passphrase: "correct horse", settings: recovery.Settings{"passphrase": {"${PASS}"}},
+			given: map[string]string{"PASS": "wrong-horse"}, typed: map[string]string{"PASS": "correct horse"},
+			cause: "cannot be decrypted with ${PASS}", hint: "give ${PASS} the right passphrase, then try again"},
+		"that of an SSH key": {recipients: []string{lockedPublic}, settings: recovery.Settings{"identity": {locked}, "passphrase": {"${PASS}"}},
+			given: map[string]string{"PASS": "wrong-horse"}, typed: map[string]string{"PASS": "its passphrase"},
+			cause: "${PASS} is not the passphrase of the SSH key of " + locked, hint: "give ${PASS} the right passphrase, then try again"},
+		"in a file": {recipients: []string{identity.Recipient().String()}, settings: recovery.Settings{"identity": {inFile}},
+			cause: "cannot be decrypted with " + inFile, hint: "into " + inFile + ", then try again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seal, err := files.Sealer(test.recipients, test.passphrase)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(inFile, []byte(old.String()+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			store := directory(t, nil)
+			if _, err := files.Capture(t.Context(), files.CaptureOptions{Dir: shop, Store: store, Prefix: "config/", Seal: seal, Temp: t.TempDir(), Now: func() time.Time { return later(1) }}); err != nil {
+				t.Fatal(err)
+			}
+			c := recovery.Component{Name: "config", Kind: recovery.Config, Settings: test.settings}
+			c.Settings["paths"] = []string{shop}
+			o := options(t, configEngine(), c, store)
+			var journal bytes.Buffer
+			o.Environ, o.Typed = test.given, test.typed
+			o.Event = func(e recovery.Event) { journal.Write(e.Data) }
+			waits := 0
+			o.Answer = func(st recovery.StepState) recovery.Choice {
+				if waits++; st.WaitsFor != recovery.WaitCredentials || !strings.Contains(st.Error, test.cause) || !strings.Contains(st.Hint, test.hint) {
+					t.Errorf("it waits for %s: %s (%s)", st.WaitsFor, st.Error, st.Hint)
+				}
+				if err := os.WriteFile(inFile, []byte(identity.String()+"\n"), 0o600); err != nil {
+					t.Error(err)
+				}
+				if waits > 1 {
+					return recovery.ChooseStop
+				}
+				return recovery.ChooseRetry
+			}
+			end, restored := restore(t, o)
+			passed(t, end)
+			if diff := cmp.Diff(describe(t, shop), restored); diff != "" || waits != 1 {
+				t.Errorf("after %d waits: %s", waits, diff)
+			}
+			for _, values := range []map[string]string{test.given, test.typed} {
+				for _, value := range values {
+					if strings.Contains(journal.String(), value) {
+						t.Errorf("the journal holds %q", value)
+					}
+				}
+			}
+		})
+	}
+}
+
 // clear fails where a text is in a directory's files or names.
 func clear(t testing.TB, dir string, texts ...string) {
 	t.Helper()

@@ -183,12 +183,14 @@ type resticRepo struct {
 	program string
 	options []string
 	environ []string
+	// password is what the runbook says of it.
+	password string
 }
 
 // repository finds the program and where the repository lies. The credentials of a
 // bucket are those that this process has.
 func (e resticEngine) repository(copy recovery.Copy, prefix, password string, expand func(string) (string, error)) (resticRepo, error) {
-	var r resticRepo
+	r := resticRepo{password: password}
 	if r.program = findRestic(); r.program == "" {
 		return r, recovery.Errorf("install it, for example with: apt-get install restic", "restic is not installed here").WithExit(recovery.Usage)
 	}
@@ -245,7 +247,11 @@ func (r resticRepo) run(ctx context.Context, out *bytes.Buffer, args ...string) 
 	var says bytes.Buffer
 	cmd := exec.CommandContext(ctx, r.program, append(append(slices.Clone(r.options), "--no-cache"), args...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = r.environ, out, &says
-	return resticRefusal(cmd.Run(), says.String())
+	err := cmd.Run()
+	if err != nil && isWrongPassword(says.String()) {
+		return wrongPassword(r.password)
+	}
+	return resticRefusal(err, says.String())
 }
 
 // resticRefusal gives what restic says its next step.
@@ -259,8 +265,14 @@ func resticRefusal(err error, says string) error {
 		first = err.Error()
 	}
 	hint := "look at the repository with restic itself"
-	if strings.Contains(says, "wrong password") {
-		hint = "give the password of this repository"
-	}
 	return recovery.Errorf(hint, "restic: %s", first)
+}
+
+// isWrongPassword reports whether restic has said that a password opens nothing.
+func isWrongPassword(says string) bool { return strings.Contains(says, "wrong password") }
+
+// wrongPassword is the error of that; text is what the runbook says of the password.
+func wrongPassword(text string) *recovery.Error {
+	from := giver{"password", text}
+	return from.unfit("the password of this repository", "restic: wrong password: no key of the repository opens with %s", from.says()).WithExit(recovery.Refused)
 }

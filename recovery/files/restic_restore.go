@@ -35,6 +35,16 @@ func (k resticKind) open(ctx context.Context, env recovery.Env, step recovery.St
 	return s, a, err
 }
 
+// Needs is where the repository is, and what opens it.
+func (resticKind) Needs(step recovery.Step) ([]string, error) {
+	var a resticArgs
+	if err := step.Decode(&a); err != nil {
+		return nil, err
+	}
+	at := a.Facts.Repository
+	return []string{at.URL, at.Endpoint, at.Region, at.Profile, a.Password}, nil
+}
+
 // Do restores the tree and binds the component to it.
 func (k resticKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
 	s, a, err := k.open(ctx, env, step)
@@ -82,7 +92,11 @@ func (k resticKind) Revive(ctx context.Context, env recovery.Env, step recovery.
 func (k resticKind) restore(ctx context.Context, env recovery.Env, s *scratch, a resticArgs, r resticRepo) (recovery.Outcome, error) {
 	ask := func(ctx context.Context, out io.Writer, args ...string) error {
 		c := recovery.Cmd{Path: r.program, Args: append(append(r.options[:len(r.options):len(r.options)], "--cache-dir", s.Path("cache")), args...), Dir: s.Dir, Env: r.environ, Stdout: out}
-		return env.Command(ctx, c)
+		err := env.Command(ctx, c)
+		if err != nil && isWrongPassword(err.Error()) {
+			return wrongPassword(r.password)
+		}
+		return err
 	}
 	env.Meter().Phase("ask restic how much it is", 0, recovery.NoUnit)
 	size, err := k.fits(ctx, s, a.Facts, ask)

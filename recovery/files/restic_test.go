@@ -2,6 +2,7 @@ package files_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,9 +108,22 @@ func TestRestic(t *testing.T) {
 			if diff := cmp.Diff(kept, storagetest.Keys(t, c.store, "")); diff != "" {
 				t.Errorf("the repository is not what it was: %s", diff)
 			}
+			// A password that was right at the survey and is not any more is waited for.
+			waited := ""
+			o.Environ, o.Typed = map[string]string{"PASS": "wrong-password"}, map[string]string{"PASS": resticPassword}
+			o.Answer = func(st recovery.StepState) recovery.Choice {
+				if waited += fmt.Sprintf("%s: %s (%s)", st.WaitsFor, st.Error, st.Hint); st.Attempts > 1 {
+					return recovery.ChooseStop
+				}
+				return recovery.ChooseRetry
+			}
+			passed(t, enginetest.Restore(t, o))
+			if !strings.HasPrefix(waited, "credentials: ") || !strings.Contains(waited, "no key of the repository opens with ${PASS} (give ${PASS} the password of this repository, then try again)") {
+				t.Errorf("it waits for %s", waited)
+			}
 			// Without the right password it is a finding, and nothing is chosen.
 			s, err = resticEngine("wrong").Survey(t.Context(), tree, c.copy, c.store)
-			if err != nil || len(s.Backups) > 0 || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Says, "wrong password") || s.Findings[0].Do == "" {
+			if err != nil || len(s.Backups) > 0 || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Says, "wrong password") || !strings.Contains(s.Findings[0].Do, "give ${PASS} the password") {
 				t.Errorf("%+v, %v", s, err)
 			}
 		})

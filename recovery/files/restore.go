@@ -22,6 +22,15 @@ func (k restoreKind) Name() string { return k.name + ".restore" }
 
 func (restoreKind) Restart() recovery.Restart { return recovery.Continue }
 
+// Needs is what decrypts a backup that is encrypted.
+func (restoreKind) Needs(step recovery.Step) ([]string, error) {
+	var a args
+	if err := step.Decode(&a); err != nil || !a.Facts.Sealed {
+		return nil, err
+	}
+	return []string{a.Identity, a.Passphrase}, nil
+}
+
 // Do restores the tree and binds the component to it.
 func (k restoreKind) Do(ctx context.Context, env recovery.Env, step recovery.Step) (recovery.Outcome, error) {
 	s, err := k.open(ctx, env, step)

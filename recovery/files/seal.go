@@ -1,11 +1,9 @@
 package files
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"filippo.io/age"
@@ -55,56 +53,12 @@ func Sealer(recipients []string, passphrase string) (func(io.Writer) (io.WriteCl
 // unsealer makes what decrypts from the references of the plan, which are
 // resolved now and no earlier.
 func unsealer(env recovery.Env, a args) (func(io.Reader) (io.Reader, error), error) {
-	identity, err := env.Secret(a.Identity)
+	o := openingOf(a.Identity, a.Passphrase)
+	identities, err := o.identities(env.Secret)
 	if err != nil {
-		return nil, err
+		return nil, recovery.Errorf("", "read what decrypts %s: %w", a.Backup, err).WithExit(recovery.Usage)
 	}
-	passphrase, err := env.Secret(a.Passphrase)
-	if err != nil {
-		return nil, err
-	}
-	identities, err := identitiesOf(identity, passphrase)
-	if err != nil {
-		return nil, recovery.Errorf("let `identity` be a file with an age identity or an SSH private key, or a reference to one or to its text",
-			"read what decrypts %s: %w", a.Backup, err).WithExit(recovery.Usage)
-	}
-	return func(in io.Reader) (io.Reader, error) {
-		clear, err := age.Decrypt(in, identities...)
-		if none := (*age.NoIdentityMatchError)(nil); errors.As(err, &none) {
-			return nil, recovery.Errorf("give the identity of one of those whom it was encrypted for, or the right passphrase",
-				"%s cannot be decrypted: it was not encrypted for this identity", a.Backup).WithExit(recovery.Refused)
-		}
-		if err != nil {
-			return nil, undecrypted(err)
-		}
-		return unsealing{clear}, nil
-	}, nil
-}
-
-// identitiesOf reads identities: a file's name or its text, or a passphrase.
-func identitiesOf(identity, passphrase string) ([]age.Identity, error) {
-	text := []byte(identity)
-	if strings.HasPrefix(identity, "/") {
-		var err error
-		if text, err = os.ReadFile(identity); err != nil {
-			return nil, err
-		}
-	}
-	switch {
-	case len(text) == 0 && passphrase == "":
-		return nil, errors.New("there is neither an identity nor a passphrase")
-	case len(text) == 0:
-		i, err := age.NewScryptIdentity(passphrase)
-		return []age.Identity{i}, err
-	case bytes.Contains(text, []byte("PRIVATE KEY-----")):
-		i, err := sshIdentity(text, passphrase)
-		return []age.Identity{i}, err
-	}
-	found, err := age.ParseIdentities(bytes.NewReader(text))
-	if err != nil {
-		return nil, errors.New("it holds no age identity") // the library's words repeat the line
-	}
-	return found, nil
+	return func(in io.Reader) (io.Reader, error) { return o.decrypt(in, a.Backup, identities) }, nil
 }
 
 // sshIdentity reads an SSH private key, and decrypts it where it is encrypted.
@@ -138,11 +92,4 @@ func (u unsealing) Read(b []byte) (int, error) {
 		err = undecrypted(err)
 	}
 	return n, err
-}
-
-// Decrypts reports why nothing can be decrypted with an identity, a file's name
-// or its text, or a passphrase. It decrypts nothing.
-func Decrypts(identity, passphrase string) error {
-	_, err := identitiesOf(identity, passphrase)
-	return err
 }

@@ -11,6 +11,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// errPassphrase says that an SSH key is encrypted with another passphrase.
+var errPassphrase = errors.New("the passphrase is not that of the SSH key")
+
 // decryptedKey is the identity of an SSH private key that has a passphrase.
 func decryptedKey(pem []byte, passphrase string) (age.Identity, error) {
 	var missing *ssh.PassphraseMissingError
@@ -23,7 +26,7 @@ func decryptedKey(pem []byte, passphrase string) (age.Identity, error) {
 	}
 	key, err := ssh.ParseRawPrivateKeyWithPassphrase(pem, []byte(passphrase))
 	if err != nil {
-		return nil, errors.New("the passphrase is not that of the SSH key")
+		return nil, errPassphrase
 	}
 	switch key := key.(type) {
 	case *ed25519.PrivateKey:
