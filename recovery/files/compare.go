@@ -14,7 +14,9 @@ import (
 )
 
 // compare tells what a restored configuration holds and how it differs from what
-// is live on this host, where its tree is the directory base: names, sizes, modes and digests, never values.
+// is live on this host, where its tree is the directory base: names, sizes and modes, never
+// values, and no digests of them: what it tells is filed in the copies in clear, and a short
+// password can be guessed by its digest.
 func (s *scratch) compare(env recovery.Env, base string, o *recovery.Outcome) error {
 	out, _, err := recovery.NewArtifact(env, s.args.Component+".files", ".txt")
 	if err != nil {
@@ -39,20 +41,22 @@ func (s *scratch) compare(env recovery.Env, base string, o *recovery.Outcome) er
 			return err
 		}
 		restored[filepath.Join(base, name)] = true
-		mine, err := aboutOf(p)
+		mine, digest, err := aboutOf(p)
 		if err != nil {
 			return err
 		}
-		live, err := aboutOf(filepath.Join(base, name))
+		live, liveDigest, err := aboutOf(filepath.Join(base, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return note(onlyHere, name, mine)
 		case err != nil:
 			return note(notLooked, name, mine)
-		case live == mine:
-			return note(same, name, mine)
+		case live != mine:
+			return note(differs, name, mine+", live "+live)
+		case liveDigest != digest:
+			return note(differs, name, mine+", live the same with other content")
 		}
-		return note(differs, name, mine+", live "+live)
+		return note(same, name, mine)
 	})
 	if err == nil {
 		err = s.onlyLive(restored, note)
@@ -106,7 +110,7 @@ func (s *scratch) onlyLive(restored map[string]bool, note func(says, name, about
 			if err != nil || e.IsDir() || restored[p] {
 				return nil // what cannot be read was noted above
 			}
-			about, err := aboutOf(p)
+			about, _, err := aboutOf(p)
 			if err != nil {
 				about = ""
 			}
@@ -119,21 +123,20 @@ func (s *scratch) onlyLive(restored map[string]bool, note func(says, name, about
 	return nil
 }
 
-// aboutOf describes a file without its content.
-func aboutOf(p string) (string, error) {
+// aboutOf describes a file without its content, of which the digest is told apart.
+func aboutOf(p string) (about, digest string, err error) {
 	info, err := os.Lstat(p)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return "a link", nil
+		return "a link", "", nil
 	case !info.Mode().IsRegular():
-		return "no file", nil
+		return "no file", "", nil
 	}
-	sum, err := tree.DigestOf(p)
-	if err != nil {
-		return "", err
+	if digest, err = tree.DigestOf(p); err != nil {
+		return "", "", err
 	}
-	return fmt.Sprintf("%s, %d bytes, sha256 %s", info.Mode(), info.Size(), sum), nil
+	return fmt.Sprintf("%s, %d bytes", info.Mode(), info.Size()), digest, nil
 }

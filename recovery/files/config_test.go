@@ -3,11 +3,13 @@ package files_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -244,9 +246,14 @@ func clear(t testing.TB, dir string, texts ...string) {
 	}
 }
 
-// What differs from live is named, and its values are not.
+// What differs from live is named, and its values are not, nor digests by which a short one
+// could be guessed.
 func TestConfig_differs(t *testing.T) {
 	shop := filepath.Join(settings(t), "shop")
+	pin := filepath.Join(shop, "the-pin")
+	if err := os.WriteFile(pin, []byte("1234"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
@@ -262,16 +269,31 @@ func TestConfig_differs(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(shop, "shop.conf"), []byte("colour = red\n"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(shop, "stray"), nil, 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(shop, "stray"), nil, 0o600), os.WriteFile(pin, []byte("4321"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	c := recovery.Component{Name: "config", Kind: recovery.Config, Settings: recovery.Settings{"identity": {"${KEY}"}, "paths": {shop}}}
 	o := options(t, configEngine(), c, store)
 	o.Environ = map[string]string{"KEY": identity.String()}
+	var filed []byte
+	o.Probe = func(_ context.Context, env recovery.Env) error {
+		beside, err := env.Artifact("beside")
+		if err != nil {
+			return err
+		}
+		filed, err = os.ReadFile(filepath.Join(filepath.Dir(beside.(recovery.Placed).Path()), "config.files.txt"))
+		return errors.Join(err, beside.Close())
+	}
 	end, _ := restore(t, o)
 	passed(t, end)
+	if !strings.Contains(string(filed), "/shop.conf\"\t") || !strings.Contains(string(filed), "/the-pin\"\t-rw-------, 4 bytes, live the same with other content\n") {
+		t.Errorf("the artifact is\n%s", filed)
+	}
+	if digest := regexp.MustCompile(`[0-9a-f]{32}`).Find(filed); digest != nil {
+		t.Errorf("the artifact holds the digest %s", digest)
+	}
 	out := end.Steps[0].Outcome
-	want := map[string]string{"files as live": "1", "files differs from live": "1", "files only live": "1"}
+	want := map[string]string{"files as live": "1", "files differs from live": "2", "files only live": "1"}
 	for name, n := range want {
 		if out.Facts[name] != n {
 			t.Errorf("%s: %q, want %s", name, out.Facts[name], n)
