@@ -101,6 +101,7 @@ type capture struct {
 	packs         *packer
 	before        *earlier
 	links         map[[2]uint64]string // first names of files with several
+	holes         int64                // bytes that are in holes of files
 	excepted      []excepted
 	// attributed says that a record has attributes; others counts names with some that are
 	// not kept, of which other is one.
@@ -183,6 +184,9 @@ func (c *capture) run(ctx context.Context) error {
 		return fmt.Errorf("write the manifest: %w", err)
 	}
 	s := snapshot{ID: c.id, Dir: c.Dir, Begun: c.done.Begun, Files: c.done.Files, Bytes: c.done.Bytes, Packs: parts, Excepted: c.excepted, Attributed: c.attributed}
+	if c.holes >= muchOfHoles {
+		s.Holes = c.holes
+	}
 	if s.Manifest, err = c.storeManifest(ctx); err != nil {
 		return err
 	}
@@ -429,6 +433,10 @@ func (c *capture) readFile(ctx context.Context, name string, last bool) (again b
 	if err != nil {
 		return false, err
 	}
+	holes, err := tree.Holes(f, info)
+	if err != nil {
+		return false, err
+	}
 	if ok {
 		r.SHA256, r.At = old.SHA256, old.At
 		r.Pack = c.packs.known(c.before.Packs[old.Pack])
@@ -447,7 +455,7 @@ func (c *capture) readFile(ctx context.Context, name string, last bool) (again b
 			}
 			c.excepted = append(c.excepted, excepted{Path: name, Kept: true, Modified: old.Modified})
 			n := c.packs.known(c.before.Packs[old.Pack])
-			r, r.Pack = old, n
+			r, r.Pack, holes = old, n, 0 // it was another file
 		default:
 			c.done.New += r.Size
 		}
@@ -460,6 +468,7 @@ func (c *capture) readFile(ctx context.Context, name string, last bool) (again b
 	}
 	c.done.Files++
 	c.done.Bytes += r.Size
+	c.holes += holes
 	return false, c.add(r)
 }
 

@@ -30,12 +30,13 @@ type facts struct {
 	// ByName says that it was not opened: newer ones of its pattern were.
 	ByName bool `json:"by_name,omitempty"`
 
-	// Of a snapshot: where its objects lie, how much is in it, and, once it is
-	// chosen, its parts.
+	// Of a snapshot: where its objects lie, how much is in it, how much of that in holes, and,
+	// once it is chosen, its parts.
 	Prefix   string `json:"prefix,omitempty"`
 	Dir      string `json:"dir,omitempty"`
 	Files    int64  `json:"files,string,omitempty"`
 	Bytes    int64  `json:"bytes,string,omitempty"`
+	Holes    int64  `json:"holes,string,omitempty"`
 	Manifest part   `json:"manifest,omitzero"`
 	Packs    []part `json:"packs,omitempty"`
 	// Excepted are files that it does not hold as they were.
@@ -103,11 +104,11 @@ func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) 
 	return []recovery.Step{s}, nil
 }
 
-// roomFor is how many bytes must be free. What is uploaded is compressed mostly,
-// and packs little further.
+// roomFor is how many bytes must be free: of a snapshot what is not in holes. What is uploaded
+// is compressed mostly, and packs little further.
 func roomFor(f facts, size int64) int64 {
 	if f.Form == snapshotForm {
-		return f.Bytes + f.Files*tree.Hole
+		return f.Bytes - f.Holes + f.Files*tree.Hole
 	}
 	if f.Packing == plain {
 		return size

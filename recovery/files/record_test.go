@@ -67,6 +67,8 @@ func FuzzParseSnapshot(f *testing.F) {
 		Packs:    []part{{Name: "packs/20261128T030405.000006Z-0001.tar.zst", Size: 2, SHA256: sum, Files: 1}}}.text())
 	f.Add(snapshot{Begun: time.Unix(1, 5), Ended: time.Unix(2, 0), Manifest: part{Name: "snapshots/20261128T030405.000006Z.manifest.zst", Size: 1, SHA256: sum},
 		Excepted: []excepted{{Path: "a b\n\xff", Kept: true, Modified: time.Unix(3, 4).UTC()}, {Path: "c"}}}.text())
+	f.Add(snapshot{Begun: time.Unix(1, 5), Ended: time.Unix(2, 0), Bytes: 1 << 30, Holes: 1 << 29,
+		Manifest: part{Name: "snapshots/20261128T030405.000006Z.manifest.zst", Size: 1, SHA256: sum}}.text())
 	f.Add([]byte("comeback-snapshot 1\nend\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := parseSnapshot(bytes.NewReader(text))

@@ -3,10 +3,13 @@ package files_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,6 +95,63 @@ func TestRestore_room(t *testing.T) {
 				t.Errorf("%s: %s were left of the disk", name, recovery.FormatBytes(least))
 			}
 		}
+	}
+}
+
+// A sparse file asks for the room of what is in it: of a snapshot before it, too, in which it
+// had not changed. A snapshot that does not tell of holes, as those of earlier versions, asks
+// for all of its bytes.
+func TestSnapshot_sparse(t *testing.T) {
+	disk := onSmallDisk(t)
+	if disk == "" {
+		return
+	}
+	lives := filepath.Join(disk, "live")
+	if err := os.Mkdir(lives, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const size, at = 128 << 20, 64<<20 + 100
+	image := filepath.Join(lives, "image")
+	f, err := os.Create(image)
+	if err == nil {
+		_, err = f.WriteAt([]byte("all work and no play"), at)
+	}
+	if err := errors.Join(err, f.Truncate(size), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	store := directory(t, nil)
+	var key string
+	for n := range 2 {
+		taken := capture(t, lives, store, later(n+1))
+		if key = taken.Key; n == 1 && taken.New != 0 {
+			t.Errorf("%d bytes are stored anew", taken.New)
+		}
+	}
+	c := recovery.Component{Name: "uploads", Kind: recovery.Files, Settings: recovery.Settings{"path": {lives}}}
+	o := options(t, engine(), c, store)
+	o.Probe = func(_ context.Context, env recovery.Env) error {
+		dir, err := treeOf(env, "uploads")
+		if err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(dir, "image"), &st); err != nil || st.Size != size || st.Blocks*512 > 64<<10 {
+			t.Errorf("it has %d bytes, and takes %d: %v", st.Size, st.Blocks*512, err)
+		}
+		return nil
+	}
+	passed(t, enginetest.Restore(t, o))
+	path := filepath.Join(strings.TrimPrefix(store.URL(), "file://"), filepath.FromSlash(key))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := regexp.MustCompile(`(?m)^holes \d+\n`).ReplaceAll(bytes.Replace(text, []byte("comeback-snapshot 3\n"), []byte("comeback-snapshot 1\n"), 1), nil)
+	if err := os.WriteFile(path, before, 0o600); err != nil || bytes.Equal(before, text) {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if end := enginetest.Restore(t, options(t, engine(), c, store)); end.Result != recovery.ResultRefused {
+		t.Errorf("without its holes the run ended as %s", end.Result)
 	}
 }
 

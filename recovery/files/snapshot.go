@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,14 +45,17 @@ import (
 // .snapshot says `attributes`, tar brings them back, too, with --xattrs --xattrs-include='*';
 // those of a file are as they were when it was packed.
 
-// The versions of snapshots: plainFormat is that of one which SnapshotFormat adds nothing to,
-// so that older programs read it, too. They refuse the newer one in words, and those of before
-// 2 take no snapshot after one.
+// The versions of snapshots: each has the lowest that has all of it, so that older programs
+// read what they can. They refuse newer ones in words, and those of before 2 take no snapshot
+// after one.
 const (
 	plainFormat = 1
-	// SnapshotFormat is the newest that this package writes and reads: it tells files that
-	// are not as they were when the tree was read, and has extended attributes.
-	SnapshotFormat = 2
+	// describedFormat tells files that are not as they were when the tree was read, and has
+	// extended attributes.
+	describedFormat = 2
+	// SnapshotFormat is the newest that this package writes and reads: it tells how much of
+	// its bytes are holes, where that is much.
+	SnapshotFormat = 3
 )
 
 // snapshot is what a .snapshot tells.
@@ -67,7 +71,14 @@ type snapshot struct {
 	Excepted []excepted
 	// Attributed says that records have extended attributes.
 	Attributed bool
+	// Holes is how many of its bytes are in holes of files, which a restore leaves, too; 0 where
+	// that is little, and in snapshots of earlier versions.
+	Holes int64
 }
+
+// muchOfHoles is how much has to be in holes to be told: what is less keeps nobody from
+// restoring, and every version reads the snapshot.
+const muchOfHoles = 64 << 20
 
 // excepted is a file that is not in a snapshot as it was when the tree was read.
 type excepted struct {
@@ -125,8 +136,11 @@ func (s snapshot) sealed() bool { return strings.HasSuffix(s.Manifest.Name, seal
 func (s snapshot) text() []byte {
 	var b strings.Builder
 	format := plainFormat
-	if len(s.Excepted) > 0 || s.Attributed {
+	switch {
+	case s.Holes > 0:
 		format = SnapshotFormat
+	case len(s.Excepted) > 0 || s.Attributed:
+		format = describedFormat
 	}
 	fmt.Fprintf(&b, "comeback-snapshot %d\nof %q\nbegun %s\nended %s\nfiles %d\nbytes %d\nmanifest %s %d %s\n", format, s.Dir,
 		s.Begun.UTC().Format(time.RFC3339Nano), s.Ended.UTC().Format(time.RFC3339Nano), s.Files, s.Bytes,
@@ -136,6 +150,9 @@ func (s snapshot) text() []byte {
 	}
 	if s.Attributed {
 		b.WriteString("attributes\n")
+	}
+	if s.Holes > 0 {
+		fmt.Fprintf(&b, "holes %d\n", s.Holes)
 	}
 	for _, e := range s.Excepted {
 		how := "missing"
@@ -147,6 +164,9 @@ func (s snapshot) text() []byte {
 	b.WriteString("end\n")
 	return []byte(b.String())
 }
+
+// formats are the versions that are read.
+var formats = []string{strconv.Itoa(plainFormat), strconv.Itoa(describedFormat), strconv.Itoa(SnapshotFormat)}
 
 // errFormat says that a snapshot is of a version that is not known.
 var errFormat = errors.New("the snapshot has a format that this version does not know")
@@ -161,7 +181,7 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 		switch {
 		case ended || len(f) == 0 || (n == 0) != (f[0] == "comeback-snapshot"):
 			return s, bad
-		case n == 0 && (len(f) != 2 || f[1] != strconv.Itoa(plainFormat) && f[1] != strconv.Itoa(SnapshotFormat)):
+		case n == 0 && (len(f) != 2 || !slices.Contains(formats, f[1])):
 			return s, fmt.Errorf("%w: it is %q, and this version reads those up to %d", errFormat, strings.Join(f[1:], " "), SnapshotFormat)
 		case n == 0:
 		case f[0] == "end" && len(f) == 1:
@@ -184,6 +204,8 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 			s.Packs = append(s.Packs, p)
 		case len(f) == 1 && f[0] == "attributes":
 			s.Attributed = true
+		case len(f) == 2 && f[0] == "holes":
+			s.Holes, err = strconv.ParseInt(f[1], 10, 64)
 		case len(f) > 2 && f[0] == "excepted" && (f[1] == "kept" || f[1] == "missing"):
 			e := excepted{Kept: f[1] == "kept"}
 			name := strings.TrimPrefix(lines.Text(), "excepted "+f[1]+" ")
@@ -207,7 +229,7 @@ func parseSnapshot(in io.Reader) (s snapshot, err error) {
 		return s, lines.Err()
 	case !ended:
 		return s, fmt.Errorf("%w: the snapshot has no end", storage.ErrCorrupt)
-	case s.Begun.IsZero() || s.Ended.Before(s.Begun) || s.Manifest.Name == "" || s.Files < 0 || s.Bytes < 0:
+	case s.Begun.IsZero() || s.Ended.Before(s.Begun) || s.Manifest.Name == "" || s.Files < 0 || s.Bytes < 0 || s.Holes < 0 || s.Holes > s.Bytes:
 		return s, fmt.Errorf("%w: the snapshot does not say when it was taken and of what", storage.ErrCorrupt)
 	}
 	return s, nil

@@ -131,7 +131,7 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, o
 		return b, nil
 	}
 	b.Taken, b.Contradicts = takenOf(s, o)
-	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes}
+	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes, Holes: s.Holes}
 	b.Facts, b.Form = encode(f), f.says()
 	b.Details["files"], b.Details["bytes"] = fmt.Sprint(s.Files), fmt.Sprint(s.Bytes)
 	if len(s.Excepted) > 0 {
@@ -196,6 +196,6 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 		return b, nil
 	}
 	b.Taken, b.Contradicts = takenOf(s, o)
-	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Manifest: s.Manifest, Packs: s.Packs, Excepted: s.Excepted})
+	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Holes: s.Holes, Manifest: s.Manifest, Packs: s.Packs, Excepted: s.Excepted})
 	return b, nil
 }
