@@ -59,7 +59,7 @@ func TestRecover_onTerminal(t *testing.T) {
 	verifiesWithStockTools(t, newest(), key)
 
 	s = openTerminal(t, r, dir, 80, 24, "recover", "pages.md", "--to", "latest", "--outage", "20 minutes ago")
-	s.shows("down 2", "To change LIVE, type the target")
+	s.shows("down ~2", "To change LIVE, type the target")
 	s.press(name, enter)
 	s.shows("CAME BACK")
 	s.press("q")
