@@ -177,6 +177,11 @@ type (
 		// Loss is what they were told that it costs.
 		Loss []string `json:"loss,omitempty"`
 	}
+	// ClockStepped says that the clock by which events have their times was put forward since
+	// the event before, by a clock that nobody sets; back where By is less than zero.
+	ClockStepped struct {
+		By Duration `json:"by"`
+	}
 	// Noted is a remark by a person.
 	Noted struct {
 		Text string `json:"text"`
@@ -220,9 +225,10 @@ type (
 	}
 )
 
-// ReportForm is the number of the form of the reports that this version writes. Those of
-// runs that were ended by earlier versions keep the form that they have.
-const ReportForm = 4
+// ReportForm is the number of the newest form of reports that this version writes. Those of
+// runs that were ended by earlier versions keep the form that they have, and so do those in
+// which nothing needs the newest: earlier versions can verify them.
+const ReportForm = tellsClockStepped
 
 func (RunStarted) EventType() string     { return "run.started/1" }
 func (RunResumed) EventType() string     { return "run.resumed/1" }
@@ -243,6 +249,7 @@ func (Ticked) EventType() string         { return "ticked/1" }
 func (Decided) EventType() string        { return "decided/1" }
 func (Confirmed) EventType() string      { return "confirmed/1" }
 func (HeldBack) EventType() string       { return "held-back/1" }
+func (ClockStepped) EventType() string   { return "clock.stepped/1" }
 func (Noted) EventType() string          { return "noted/1" }
 func (ClaimMade) EventType() string      { return "claim.made/1" }
 func (ClaimReleased) EventType() string  { return "claim.released/1" }
@@ -250,6 +257,14 @@ func (ClaimKept) EventType() string      { return "claim.kept/1" }
 func (StopAsked) EventType() string      { return "stop.asked/1" }
 func (CleanupStarted) EventType() string { return "cleanup.started/1" }
 func (RunEnded) EventType() string       { return "run.ended/1" }
+
+// Says is that in words.
+func (c ClockStepped) Says() string {
+	if c.By < 0 {
+		return "the clock was put back by " + FormatSpan(time.Duration(-c.By))
+	}
+	return "the clock was put forward by " + FormatSpan(time.Duration(c.By))
+}
 
 // Says is who asked for the stop, as a clause; of one that nobody asked for only that it is.
 func (s StopAsked) Says() string {
@@ -352,6 +367,7 @@ var decoders = map[string]func(json.RawMessage) (Payload, error){
 	Decided{}.EventType():        decode[Decided],
 	Confirmed{}.EventType():      decode[Confirmed],
 	HeldBack{}.EventType():       decode[HeldBack],
+	ClockStepped{}.EventType():   decode[ClockStepped],
 	Noted{}.EventType():          decode[Noted],
 	ClaimMade{}.EventType():      decode[ClaimMade],
 	ClaimReleased{}.EventType():  decode[ClaimReleased],

@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// stepsBack is by how much the time of an event may be earlier than that of the event
-// before it, without its clock having been put back: clocks are adjusted all the time.
-const stepsBack = time.Second
+// StepOfClock is by how much a clock may differ, of an event from the one before it or from
+// a clock that nobody sets, without having been put back or forward: clocks are adjusted all
+// the time.
+const StepOfClock = time.Second
 
 // Fold adds one event to a state. It is pure and total: the same events give
 // the same state everywhere, and an event that it does not understand is
 // remembered in Unknown, never an error.
 func Fold(s State, e Event) State {
 	before := s.At
-	if back := before.Sub(e.At); !before.IsZero() && back > stepsBack && s.Result == "" {
-		s.PutBack = append(slices.Clip(s.PutBack), ClockPutBack{Seq: e.Seq, By: back})
+	if back := before.Sub(e.At); !before.IsZero() && back > StepOfClock && s.Result == "" {
+		s.ClockSteps = append(slices.Clip(s.ClockSteps), ClockStep{Seq: e.Seq, By: -back})
 	}
 	s.Seq, s.At = e.Seq, e.At
 	payload, ok := e.Payload()
@@ -55,6 +56,8 @@ func Fold(s State, e Event) State {
 	case SecretGiven:
 	case Notified:
 		s.Notifications = append(slices.Clip(s.Notifications), NotificationState{At: e.At, Notified: p})
+	case ClockStepped:
+		s.clockStepped(e.Seq, time.Duration(p.By))
 	case OutageNoted:
 		s.Outage = p
 	case Noted:
@@ -79,10 +82,43 @@ func Fold(s State, e Event) State {
 	case RunEnded:
 		s.Result, s.Exit, s.Says, s.Ended, s.Watched = p.Result, p.Exit, p.Says, e.At, p.Watched
 		s.ReportForm = p.Report
+		if p.Report < tellsClockStepped {
+			s.forgetClockSteps()
+		}
 	default:
 		s.foldStep(e, payload)
 	}
 	return s
+}
+
+// clockStepped folds a step of the clock that an event tells. Where the time of the event
+// says the same, it is one.
+func (s *State) clockStepped(seq uint64, by time.Duration) {
+	step := ClockStep{Seq: seq, By: by, Told: true}
+	s.ClockSteps = slices.DeleteFunc(slices.Clone(s.ClockSteps), func(c ClockStep) bool {
+		if c.Seq == seq {
+			step.Seen = c.By
+		}
+		return c.Seq == seq
+	})
+	s.ClockSteps = append(s.ClockSteps, step)
+}
+
+// forgetClockSteps leaves a run that an earlier version has ended as that has seen it: it
+// did not know the events that tell of steps of the clock.
+func (s *State) forgetClockSteps() {
+	var kept []ClockStep
+	s.Unknown = slices.Clone(s.Unknown)
+	for _, c := range s.ClockSteps {
+		if c.Told {
+			s.Unknown = append(s.Unknown, fmt.Sprintf("event %d: %s", c.Seq, ClockStepped{}.EventType()))
+			c = ClockStep{Seq: c.Seq, By: c.Seen}
+		}
+		if c.By != 0 {
+			kept = append(kept, c)
+		}
+	}
+	s.ClockSteps = kept
 }
 
 // resume folds the end of an interruption: what was under way is to do again,

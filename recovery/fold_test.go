@@ -3,6 +3,7 @@ package recovery_test
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -246,7 +247,7 @@ func TestEvent_Payload(t *testing.T) {
 		recovery.ClaimMade{Step: "s"}, recovery.ClaimReleased{}, recovery.ClaimKept{Why: "w"}, recovery.StopAsked{By: "b"},
 		recovery.CleanupStarted{}, recovery.RunEnded{Exit: 5}, recovery.StepGone{Step: "s", Why: "w"}, recovery.LeaseTaken{By: "b", From: "a", Reason: "r"},
 		recovery.LeaseHanded{By: "a", To: "b"}, recovery.Amended{Says: "s", Skip: []string{"a"}}, recovery.Approved{Step: "s", Role: "lead"},
-		recovery.SecretGiven{Name: "N", By: "b"}, recovery.Notified{About: "a"},
+		recovery.SecretGiven{Name: "N", By: "b"}, recovery.Notified{About: "a"}, recovery.HeldBack{By: "a"}, recovery.ClockStepped{By: -1},
 	} {
 		e, err := recovery.NewEvent(now, p)
 		if err != nil {
@@ -275,6 +276,35 @@ func TestState_tookPutBack(t *testing.T) {
 		}
 		if took, ok := s.Took(s.Step("2.2")); ok || took != 0 {
 			t.Errorf("what never began took %s", took)
+		}
+	}
+}
+
+// What an event tells of a step of the clock counts as one that its time shows, once, in
+// either direction; a run that an earlier version has ended is as that has seen it.
+func TestFold_clockStepped(t *testing.T) {
+	for _, by := range []time.Duration{2 * time.Hour, -20 * time.Minute} {
+		for form, told := range map[int]bool{3: false, 4: false, recovery.ReportForm: true} {
+			events := journalOf(t, recovery.RunStarted{}, recovery.StepStarted{Step: "db.copy", Attempt: 1}, recovery.ClockStepped{By: recovery.Duration(by)},
+				recovery.StepFinished{Step: "db.copy"}, recovery.RunEnded{Result: recovery.ResultExceptions, Report: form})
+			for i := 2; i < len(events); i++ {
+				events[i].At = events[i].At.Add(by)
+			}
+			s := fold(recovery.NewState(plan()), events[:4])
+			if len(s.ClockSteps) != 1 || s.ClockSteps[0].Seq != 3 || s.ClockSteps[0].By != by || len(s.Unknown) > 0 || s.NextReportForm() != recovery.ReportForm {
+				t.Fatalf("it is %+v, %q, form %d", s.ClockSteps, s.Unknown, s.NextReportForm())
+			}
+			if took, ok := s.Took(s.Step("db.copy")); ok {
+				t.Errorf("%s: the step took %s", by, took)
+			}
+			if says := s.ClockSteps[0].Says(); says != map[bool]string{true: "the clock was put back by 20m00 between events 2 and 3", false: "the clock was put forward by 2h00m between events 2 and 3"}[by < 0] {
+				t.Errorf("it says %q", says)
+			}
+			s = fold(s, events[4:])
+			seen := by < 0 // by the times of the events
+			if (len(s.ClockSteps) == 1) != (told || seen) || strings.Join(s.Unknown, ", ") != map[bool]string{false: "event 3: clock.stepped/1"}[told] {
+				t.Errorf("form %d: %+v, %q", form, s.ClockSteps, s.Unknown)
+			}
 		}
 	}
 }

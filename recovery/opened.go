@@ -9,12 +9,13 @@ import (
 
 // The first forms of reports that judge otherwise than those before, which stay what was
 // signed: for which a step that an amendment left out is decided, where earlier ones call the
-// time unknown; that tell when the clock was put back, and then know no time; and that tell
-// nothing of an exchange that was given back.
+// time unknown; that tell when the clock was put back, and then know no time; that tell
+// nothing of an exchange that was given back; and for which events tell of steps of the clock.
 const (
-	countsLeftOut  = 3
-	tellsPutBack   = 4
-	tellsGivenBack = 4
+	countsLeftOut     = 3
+	tellsPutBack      = 4
+	tellsGivenBack    = 4
+	tellsClockStepped = 5
 )
 
 // reports reports whether the report of a run has that form, or a later one: the newest
@@ -57,8 +58,8 @@ func (p *Plan) TimeToOpen(s *State) (took Duration, unknown string) {
 		return 0, "not every step was done"
 	case !p.wroteLive(s):
 		return 0, "no step of this run wrote to a live target: it did not open the system itself"
-	case len(s.PutBack) > 0 && s.reports(tellsPutBack):
-		return 0, s.PutBack[0].Says()
+	case len(s.ClockSteps) > 0 && s.reports(tellsPutBack):
+		return 0, s.ClockSteps[0].Says()
 	}
 	took = Duration(opened.Sub(s.Outage.Since).Round(time.Millisecond))
 	if took < 0 {

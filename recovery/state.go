@@ -51,8 +51,8 @@ type State struct {
 	Bindings      []Binding
 	Notes         []NoteState
 	Interruptions []Interruption
-	// PutBack are the steps back of the run's clock.
-	PutBack       []ClockPutBack
+	// ClockSteps are those of the run's clock.
+	ClockSteps    []ClockStep
 	Amendments    []AmendmentState
 	Approvals     []ApprovalState
 	Notifications []NotificationState

@@ -249,7 +249,7 @@ func TestTell_EveryEventThatPeopleShouldSee(t *testing.T) {
 		recovery.StepSkipped{Step: "database/copy"}, recovery.Waiting{Step: "stop/ticks", For: "ticks"}, recovery.Ticked{Step: "stop/ticks", Item: 9},
 		recovery.Decided{Step: "nowhere"}, recovery.Noted{}, recovery.ClaimMade{}, recovery.ClaimReleased{}, recovery.ClaimKept{}, recovery.StopAsked{},
 		recovery.CleanupStarted{}, recovery.RunEnded{}, recovery.LeaseTaken{}, recovery.LeaseHanded{}, recovery.Amended{}, recovery.Approved{Step: "stop/ticks"},
-		recovery.SecretGiven{}, recovery.Notified{}, recovery.Notified{Error: "no route"}, recovery.StepGone{Step: "database/copy"},
+		recovery.SecretGiven{}, recovery.Notified{}, recovery.Notified{Error: "no route"}, recovery.StepGone{Step: "database/copy"}, recovery.ClockStepped{By: 1},
 	} {
 		e, err := recovery.NewEvent(ten, p)
 		if err != nil {

@@ -223,7 +223,7 @@ func stagesAsTheReport(t *testing.T, a *attached, r *report.Report) {
 	if rows := strings.Count(screen.String(), " "+unknownSpan+" "); rows != unknown {
 		t.Errorf("%d stages are unknown, and the screen says so of %d:\n%s", unknown, rows, screen.String())
 	}
-	if says := strings.Count(screen.String(), unknownSpan+": the clock was put back by "); says != len(a.state.PutBack) {
+	if says := strings.Count(screen.String(), unknownSpan+": the clock was put back by "); says != len(a.state.ClockSteps) {
 		t.Errorf("the screen says of %d steps back of the clock why nothing is known:\n%s", says, screen.String())
 	}
 }

@@ -107,6 +107,8 @@ func randomEvent(r *rand.Rand, session *fakeSession) recovery.Payload {
 		return a
 	case 23:
 		return recovery.Approved{Step: step, Role: text, PlanSHA256: text, By: who}
+	case 25:
+		return recovery.ClockStepped{By: recovery.Duration(2 * time.Hour)}
 	case 24:
 		return recovery.Notified{About: text, Error: text[:min(len(text), r.IntN(2))]}
 	}

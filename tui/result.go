@@ -185,12 +185,12 @@ func (s *resultScreen) times(w int) []line {
 		lines = append(lines, t.row("  ", span{fmt.Sprintf("%d %s", i+1, st.Name), plain}, state,
 			spent, span{budget(time.Duration(st.Budget), "-"), plain}))
 	}
-	lines = append(lines, a.putBack(w)...)
+	lines = append(lines, a.clockSteps(w)...)
 	if a.plan.Mode == recovery.Recovery {
 		return lines
 	}
 	text := "exercised " + elapsed(a.ran(time.Time{}))
-	if len(a.state.PutBack) > 0 {
+	if len(a.state.ClockSteps) > 0 {
 		text = "exercised time unknown"
 	}
 	if rto := time.Duration(a.plan.RTO); rto > 0 {
@@ -200,7 +200,7 @@ func (s *resultScreen) times(w int) []line {
 }
 
 // stageSpent is how long a stage has taken, and whether that is more than its budget; neither is
-// known where the clock was put back meanwhile.
+// known where the clock was put back or forward meanwhile.
 func stageSpent(s *recovery.State, stage int, until time.Time) (spent span, late bool) {
 	d, back := s.StageSpent(stage, until)
 	if back != nil {
@@ -215,9 +215,9 @@ func stageSpent(s *recovery.State, stage int, until time.Time) (spent span, late
 // unknownSpan stands for a time that is not known, in as many cells as one.
 const unknownSpan = "unkn."
 
-// putBack says why times are not known, where the clock was put back.
-func (a *attached) putBack(w int) (lines []line) {
-	for _, c := range a.state.PutBack {
+// clockSteps says why times are not known, where the clock was put back or forward.
+func (a *attached) clockSteps(w int) (lines []line) {
+	for _, c := range a.state.ClockSteps {
 		lines = append(lines, paragraph("", 2, warn, unknownSpan+": "+c.Says(), w, 2)...)
 	}
 	return lines

@@ -71,6 +71,8 @@ func tell(s recovery.State, e recovery.Event) string {
 			return "outage: its beginning is unknown"
 		}
 		return "outage: began " + p.Since.In(e.At.Location()).Format("15:04:05Z07:00") + ", " + p.How
+	case recovery.ClockStepped:
+		return p.Says()
 	case recovery.HeldBack:
 		return p.By + " holds the run before the first change of live: it asks for the name again"
 	case recovery.Confirmed:

@@ -460,13 +460,29 @@ func (a *app) runnerOptions(p *recovery.Plan, secrets *execute.Secrets) (runner.
 	return runner.Options{
 		Kinds: append(kinds(), taking),
 		Home:  home, Plan: p, Releasers: releasers(a.now, secrets.Expand), OpenStore: opener(secrets), Secrets: secrets,
-		Owner: owner, Now: a.now, Operator: a.operator(), Host: host, Asserted: a.asserted(), Version: v + " " + c,
+		Owner: owner, Now: a.now, Uptime: uptime(), Operator: a.operator(), Host: host, Asserted: a.asserted(), Version: v + " " + c,
 		Identify: identifier(secrets.Expand), VerifyApproval: report.VerifyApproval, Intent: a.intent, Event: a.event,
 		Finish: func(dir string) error {
 			_, err := report.Write(dir)
 			return err
 		},
 	}, nil
+}
+
+// uptime is how long this host has run, by a clock that nobody sets and that goes on while
+// it sleeps; nil where the kernel has none.
+func uptime() func() time.Duration {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return nil
+	}
+	return func() time.Duration {
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+			panic("comeback: the clock since boot was there: " + err.Error())
+		}
+		return time.Duration(now.Nano())
+	}
 }
 
 // operator is who is here: the user, or for root, whom several people may be,

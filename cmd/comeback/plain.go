@@ -172,6 +172,8 @@ func (w *plainWriter) event(s *recovery.State, e recovery.Event) {
 	case recovery.Approved:
 		_, stage := step(p.Step)
 		w.at(e.At, stage, "approved by %s with %s", p.Role, p.Fingerprint)
+	case recovery.ClockStepped:
+		w.at(e.At, "", "%s", p.Says())
 	case recovery.HeldBack:
 		w.at(e.At, "", "%s holds the run before the first change of live: it asks for the name again", p.By)
 	case recovery.Confirmed:

@@ -42,6 +42,10 @@ type Options struct {
 	// Owner is who servers run as.
 	Owner recovery.User
 	Now   func() time.Time
+	// Uptime is how long the host has run, whether or not it was asleep, by a clock that
+	// nobody sets. Without it a step of the clock is only seen where it shows in the order of
+	// events.
+	Uptime func() time.Duration
 	// Unattended says that nobody can be asked: the ticks of a rehearsal are
 	// talked through, and a step that fails stops the run, but for one whose copy did not
 	// answer, which is done again after each of the Pauses.
@@ -79,6 +83,7 @@ type Executor struct {
 	mu      sync.Mutex // guards what follows, and the journal
 	state   recovery.State
 	broken  error // the journal could not be written: nothing more may happen
+	clock   clock
 	changed chan struct{}
 	stores  map[string]*opening
 	running map[string]*running
@@ -107,7 +112,7 @@ type running struct {
 // New prepares an executor. Every kind of step in the plan must be known.
 func New(o Options) (*Executor, error) {
 	x := &Executor{
-		Options: o, state: o.State,
+		Options: o, state: o.State, clock: newClock(o.Now, o.Uptime),
 		kinds:     map[string]recovery.Kind{},
 		releasers: map[recovery.ResourceKind]recovery.Releaser{recovery.Directory: removeDirectory{}},
 		started:   applications{},
@@ -243,6 +248,13 @@ func (x *Executor) record(p recovery.Payload) error {
 func (x *Executor) recordLocked(p recovery.Payload) error {
 	if x.broken != nil {
 		return x.broken
+	}
+	switch p.(type) {
+	case recovery.ClockStepped, recovery.RunEnded: // what the end says goes by the events before it
+	default:
+		if err := x.clockLocked(); err != nil {
+			return err
+		}
 	}
 	if x.Intent != nil {
 		x.Intent(p)

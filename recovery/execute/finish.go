@@ -34,7 +34,7 @@ func (x *Executor) finish(ctx context.Context) {
 	s := x.State()
 	end := Ending(&s, x.Plan)
 	end.Watched = x.Watched != nil && x.Watched()
-	end.Report = recovery.ReportForm
+	end.Report = s.NextReportForm()
 	x.note(end)
 }
 
@@ -153,7 +153,7 @@ func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
 		}
 	}
 	exceptions = append(exceptions, s.Unknown...)
-	for _, c := range s.PutBack {
+	for _, c := range s.ClockSteps {
 		exceptions = append(exceptions, c.Says())
 	}
 	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })

@@ -38,7 +38,7 @@ func (s *source) exceptions(r *Report) []Exception {
 	for _, lost := range s.lostArtifacts() {
 		add(Exception{What: lost, Why: "it was changed or removed after its step had ended"})
 	}
-	for _, c := range s.putBack() {
+	for _, c := range s.clockSteps() {
 		add(Exception{What: c.Says(), Why: "the times of events are those of the clock of the host: what lies between two of them is not known"})
 	}
 	for _, u := range s.state.Unknown {

@@ -300,7 +300,7 @@ func forReal(t testing.TB) *run {
 	return r
 }
 
-// protectedLater is a recovery, of this version, that backs up again what has been open for
+// protectedLater is a recovery, with a report of the form 4, that backs up again what has been open for
 // an hour and a half by then.
 func protectedLater(t testing.TB) *run {
 	plan := shopPlan(recovery.Recovery)
@@ -320,7 +320,7 @@ func protectedLater(t testing.TB) *run {
 	r.after(90*time.Minute, recovery.StepFinished{Step: "protect/database", Outcome: recovery.Outcome{Says: "the base backup base/20261123T133000Z, 12.1 GB, is whole in nearby"}})
 	r.after(time.Second, recovery.CleanupStarted{}, recovery.ClaimKept{Resource: cluster, Why: "it is live now", OnPurpose: true},
 		recovery.ClaimKept{Resource: scratch, Why: "it is live now", OnPurpose: true})
-	r.after(time.Second, recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: "came back, 2 of 2 checks held", Report: recovery.ReportForm})
+	r.after(time.Second, recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: "came back, 2 of 2 checks held", Report: 4})
 	return r
 }
 

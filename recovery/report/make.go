@@ -100,10 +100,10 @@ func readJournal(dir, runbook string) ([]recovery.Event, string, error) {
 	return events, head, nil
 }
 
-// format is that of the run's report: the newest until it has ended.
+// format is that of the run's report: until it has ended the one that it would have now.
 func (s *source) format() int {
 	if s.state.Result == "" {
-		return Format
+		return s.state.NextReportForm()
 	}
 	return max(1, s.state.ReportForm)
 }

@@ -168,8 +168,8 @@ func (s *source) exercised(r *Report) *ExercisedTime {
 		last = later(last, later(st.Ended, s.history.decidedAt(st.ID)))
 	}
 	e := &ExercisedTime{}
-	if back := s.putBack(); len(back) > 0 {
-		e.Unknown = back[0].Says()
+	if steps := s.clockSteps(); len(steps) > 0 {
+		e.Unknown = steps[0].Says()
 	} else {
 		e.Took = between(r.Times.Started, last)
 		e.Waited = s.waited(r.Times.Started, last, func(string) bool { return true })
@@ -186,12 +186,12 @@ func (s *source) exercised(r *Report) *ExercisedTime {
 	return e
 }
 
-// putBack are the steps back of the run's clock that its report tells.
-func (s *source) putBack() []recovery.ClockPutBack {
+// clockSteps are those of the run's clock that its report tells.
+func (s *source) clockSteps() []recovery.ClockStep {
 	if s.format() < tellsDecided {
 		return nil
 	}
-	return s.state.PutBack
+	return s.state.ClockSteps
 }
 
 func later(a, b time.Time) time.Time {

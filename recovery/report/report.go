@@ -6,7 +6,7 @@ import (
 	"comeback/recovery"
 )
 
-// Format is the number of the form that this version writes. A run gives the
+// Format is the number of the newest form that this version writes. A run gives the
 // same bytes in every version that writes its format, because verifying makes
 // the report again: a field that is new, here or in the types of package
 // recovery that stand below, is left out where it is empty. Which format its report
@@ -18,6 +18,7 @@ import (
 //	   a step ends when it was decided, and what waited side by side counts once; every time
 //	   that was said of the outage is told; how long nobody ran the run is at most what it says;
 //	   what was handed over is neither gone nor live
+//	5  a clock that was put back or forward, as an event of the run tells, leaves times unknown
 const Format = recovery.ReportForm
 
 // tellsOpened is the first format whose report.md says when the system was open;

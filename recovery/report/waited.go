@@ -116,13 +116,13 @@ func (s *source) interruptedInAll(from, to time.Time) (d recovery.Duration) {
 }
 
 // measured is how long something took from one event to another, and why that is not known
-// where it is not: the clock was put back meanwhile. Earlier forms tell what the clock said.
+// where it is not: the clock was put back or forward meanwhile. Earlier forms tell what the clock said.
 func (s *source) measured(took recovery.Duration, from, to uint64) (recovery.Duration, string) {
 	if s.format() < tellsDecided {
 		return took, ""
 	}
-	if back := s.state.PutBackBetween(from, to); back != nil {
-		return 0, back.Says()
+	if step := s.state.ClockStepBetween(from, to); step != nil {
+		return 0, step.Says()
 	}
 	return max(0, took), "" // clocks are adjusted all the time
 }

@@ -177,6 +177,33 @@ func TestMake_clockPutBack(t *testing.T) {
 	}
 }
 
+// A step of the clock that an event tells leaves times unknown in either direction; the report
+// of a run that an earlier version has ended is as that made it.
+func TestMake_clockStepped(t *testing.T) {
+	for _, by := range []time.Duration{2 * time.Hour, -30 * time.Second} {
+		for form, told := range map[int]bool{4: false, recovery.ReportForm: true} {
+			r := begin(t, shopPlan(recovery.Rehearsal))
+			r.after(0, r.started())
+			r.items()
+			r.restore()
+			r.after(by+time.Minute, recovery.ClockStepped{By: recovery.Duration(by)})
+			r.orders(1, "48211", true)
+			r.newest()
+			r.after(time.Second, recovery.CleanupStarted{}, recovery.ClaimReleased{Resource: cluster}, recovery.ClaimReleased{Resource: scratch})
+			r.after(time.Second, recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "1 exception", Report: form})
+			report, err := Make(r.dir)
+			must(t, err)
+			says := recovery.ClockStepped{By: recovery.Duration(by)}.Says() + " between events "
+			if report.Format != form || len(report.Exceptions) != 1 || report.Passed || strings.HasPrefix(report.Exceptions[0].What, says) != told || (len(report.Unknown) == 0) != told {
+				t.Errorf("form %d, made as %d: exceptions %+v, unknown %q", form, report.Format, report.Exceptions, report.Unknown)
+			}
+			if e := report.Objectives.Exercised; strings.HasPrefix(e.Unknown, says) != told || (e.Took == 0) != told {
+				t.Errorf("form %d: exercised %+v", form, e)
+			}
+		}
+	}
+}
+
 // Where the clock was put back inside of a stage, neither what it took is known, nor what any
 // step did in which it was; later rehearsals are not compared with the run, nor do they expect
 // anything of it. Whatever does not hold the step back is known.

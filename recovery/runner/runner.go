@@ -41,6 +41,8 @@ type Options struct {
 	Secrets   *execute.Secrets
 	Owner     recovery.User
 	Now       func() time.Time
+	// Uptime is as in execute.Options.
+	Uptime func() time.Duration
 	// Unattended says that nobody can be asked.
 	Unattended bool
 	// Operator, Host and Asserted are what the environment says.
@@ -206,7 +208,7 @@ func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, pa
 	}
 	var err error
 	r.exec, err = execute.New(execute.Options{Plan: o.Plan, Dir: dir, Journal: j, State: s, Kinds: o.Kinds, Releasers: o.Releasers,
-		OpenStore: o.OpenStore, Secrets: o.Secrets, Hidden: []string{o.Home.live()}, Owner: o.Owner, Now: o.Now, Unattended: o.Unattended,
+		OpenStore: o.OpenStore, Secrets: o.Secrets, Hidden: []string{o.Home.live()}, Owner: o.Owner, Now: o.Now, Uptime: o.Uptime, Unattended: o.Unattended,
 		VerifyApproval: o.VerifyApproval, Hold: o.Hold, Identify: o.Identify, Watched: func() bool { return len(r.cast.here()) > 0 },
 		Intent: o.Intent, Event: event, Sample: r.cast.sample})
 	if err != nil {

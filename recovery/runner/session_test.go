@@ -123,7 +123,7 @@ func anything(r *rand.Rand, plan string) recovery.Payload {
 		recovery.RunStarted{Run: "7c31", System: "shop", Mode: recovery.Rehearsal, Operator: "ops1", PID: 7, Asserted: map[string]string{"USER": "x"}},
 		recovery.RunResumed{PID: 8, BootID: step, By: "ops2", Reason: "died", Unattended: r.IntN(2) == 0},
 		recovery.LeaseTaken{By: "ops2", From: "ops1", Reason: "x"}, recovery.LeaseHanded{By: "ops2", To: "ops1"},
-		recovery.OutageNoted{Since: at, How: "known"},
+		recovery.OutageNoted{Since: at, How: "known"}, recovery.ClockStepped{By: recovery.Duration(-time.Hour)},
 		recovery.StepStarted{Step: step, Attempt: r.IntN(5)}, recovery.StepCheckpoint{Step: step, Text: "half"},
 		recovery.StepFinished{Step: step, Outcome: recovery.Outcome{Says: "ok", Facts: map[string]string{"a": "b"}, Remarks: []string{"r"},
 			Bindings: []recovery.Binding{{Component: "db", URL: "postgres:///x", Scratch: true}}, Artifacts: []recovery.Artifact{{Name: "a", Size: 1 << 60, SHA256: "x"}},
