@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 )
@@ -67,5 +68,24 @@ func TestHome_Fetch(t *testing.T) {
 	defer desk.mu.Unlock()
 	if want := []string{"/etc/shop.md", "/etc/wiki.md"}; !slices.Equal(desk.fetches, want) {
 		t.Errorf("looked for in %q, want %q", desk.fetches, want)
+	}
+}
+
+// A moment of another year does not read as one of this year, and a look by a clock that was
+// ahead is no answer until that time has come.
+func TestHome_otherYears(t *testing.T) {
+	s := System{Saves: Saves{Answer: SavesYes, Checked: ten.Add(-time.Hour)}}
+	for to, want := range map[time.Time]string{ten.AddDate(-1, 0, 0): ten.AddDate(-1, 0, 0).Format("2 Jan 2006"), ten.AddDate(0, 0, -1): ten.AddDate(0, 0, -1).Format("2 Jan 15:04")} {
+		s.Saves.To = to
+		if got := reachOf(s, ten).text; got != want {
+			t.Errorf("restorable to %s is told as %q, want %q", to, got, want)
+		}
+	}
+	if got := savesOf(s, ten).text; got != "yes" {
+		t.Errorf("looked an hour ago: %q", got)
+	}
+	s.Saves.Checked = ten.AddDate(1, 0, 0)
+	if got := savesOf(s, ten).text; !strings.HasPrefix(got, "unknown: looked") {
+		t.Errorf("looked in a year: %q", got)
 	}
 }
