@@ -554,6 +554,7 @@ func TestOn_recover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.pack(t, a.server.User.UID, a.server.User.GID)
 	harmed := treeOf(t, p.live)
 	got := a.on(t, "recover", p.book, "--plain", "--to", "latest", "--confirm", p.name(t))
 	if got.code != recovery.CameBack || !strings.Contains(got.out, "CAME BACK") {

@@ -23,33 +23,18 @@ import (
 
 // pages is a live directory whose archive lies in a copy.
 type pages struct {
-	live, book string
-	taken      time.Time // the archive
+	live, book, packed string
+	taken              time.Time // packed, the archive
 }
 
 func newPages(t *testing.T) pages {
 	t.Helper()
 	dir := shoptest.Dir(t)
 	p := pages{live: filepath.Join(dir, "pages"), book: filepath.Join(dir, "pages.md"), taken: time.Now().Add(-time.Hour).Truncate(time.Second)}
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	then := p.taken
-	for name, says := range map[string]string{"index.html": "<h1>shop</h1>", "about/us.html": "we sell"} {
-		if err := w.WriteHeader(&tar.Header{Name: "pages/" + name, Mode: 0o644, Size: int64(len(says)), ModTime: then}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write([]byte(says)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
 	copied := filepath.Join(dir, "copy")
-	packed := filepath.Join(copied, "pages-"+then.UTC().Format("2006-01-02T15-04-05Z")+".tar")
+	p.packed = filepath.Join(copied, "pages-"+p.taken.UTC().Format("2006-01-02T15-04-05Z")+".tar")
 	for name, b := range map[string][]byte{
-		packed:                              archive.Bytes(),
-		filepath.Join(p.live, "index.html"): []byte("DEFACED"),
+		filepath.Join(p.live, "index.html"):       []byte("DEFACED"),
 		filepath.Join(p.live, "blog", "new.html"): []byte("written since"),
 		p.book: []byte(fmt.Sprintf("---\ncomeback: 1\nsystem: pages\nrpo: 24h\nrto: 30m\ncopies:\n  nearby: {url: \"file://%s\"}\ncomponents:\n  pages: {kind: files, path: %q}\n---\n"+
 			"# Pages\n\n## Restore\n\n```yaml\nrestore: pages\n```\n\n## Switch\n\n```yaml\nswitch: pages\n```\n", copied, p.live)),
@@ -61,10 +46,29 @@ func newPages(t *testing.T) pages {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chtimes(packed, then, then); err != nil {
+	if err := os.Mkdir(copied, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	p.pack(t, 0, 0)
 	return p
+}
+
+// pack makes the only backup, of files of a user and a group.
+func (p pages) pack(t *testing.T, uid, gid int) {
+	t.Helper()
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for name, says := range map[string]string{"index.html": "<h1>shop</h1>", "about/us.html": "we sell"} {
+		if err := w.WriteHeader(&tar.Header{Name: "pages/" + name, Mode: 0o644, Uid: uid, Gid: gid, Size: int64(len(says)), ModTime: p.taken}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(says)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), os.WriteFile(p.packed, archive.Bytes(), 0o644), os.Chtimes(p.packed, p.taken, p.taken)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (p pages) name(t *testing.T) string {
