@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 )
 
 // keptHarm are the warnings of a plan about harm that its moment keeps.
@@ -44,11 +45,11 @@ func TestPlan_keepsHarm(t *testing.T) {
 	}
 }
 
-// Of a backup that has no log of its own the log of the same database tells.
-func TestWarnOfHarm_ofABackup(t *testing.T) {
-	l, r, book := momentsRig(t)
+// surveyed opens a runbook and looks what its copies hold.
+func surveyed(t *testing.T, r *rig, path string) (*app, *book, catalogue.Catalogue) {
+	t.Helper()
 	a := r.app(io.Discard, io.Discard)
-	b, _, err := a.open(t.Context(), book)
+	b, _, err := a.open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +57,13 @@ func TestWarnOfHarm_ofABackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return a, b, cat
+}
+
+// Of a backup that has no log of its own the log of the same database tells.
+func TestWarnOfHarm_ofABackup(t *testing.T) {
+	l, r, book := momentsRig(t)
+	a, b, cat := surveyed(t, r, book)
 	for _, c := range []struct {
 		taken time.Time
 		harms int
@@ -73,15 +81,7 @@ func TestWarnOfHarm_ofABackup(t *testing.T) {
 // What cannot be read of the log is said, and refuses nothing.
 func TestWarnOfHarm_unread(t *testing.T) {
 	_, r, book := momentsRig(t)
-	a := r.app(io.Discard, io.Discard)
-	b, _, err := a.open(t.Context(), book)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cat, err := a.survey(t.Context(), b, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, b, cat := surveyed(t, r, book)
 	m := recovery.Moment{Anchor: "database", Points: []recovery.Point{{Component: "database", Copy: "nearby", Engine: "pitr", Timeline: 1, Time: time.Now(), Facts: []byte("{")}}}
 	a.warnOfHarm(t.Context(), b, cat, &m, nil)
 	if says := m.Points[0].Warnings; len(says) != 1 || !strings.HasPrefix(says[0], "whether it keeps harm of the day before is not known: ") {
