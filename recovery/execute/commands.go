@@ -173,7 +173,6 @@ func (x *Executor) decide(c recovery.Command) error {
 		if st.WaitsFor == recovery.WaitApproval {
 			return recovery.Errorf("hand in the signature, or go on with a reason", "an approval is given, not tried again")
 		}
-		clear(x.stores) // they are opened again, with the keys that are in the profile then
 	case recovery.ChooseStop:
 	case recovery.ChooseContinue:
 		if !st.MayPass {

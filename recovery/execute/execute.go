@@ -306,8 +306,8 @@ func (x *Executor) cancelSteps() {
 	}
 }
 
-// store opens each copy once, and again after a secret was given or a person has asked for
-// another attempt: what was being opened with the old ones then is not kept.
+// store opens each copy once, and again after a secret was given and for another attempt that
+// was asked for: what was being opened with the old ones then is not kept.
 func (x *Executor) store(ctx context.Context, name string) (storage.Store, error) {
 	i := slices.IndexFunc(x.Plan.Copies, func(c recovery.Copy) bool { return c.Name == name })
 	if i < 0 {

@@ -29,7 +29,6 @@ func (x *Executor) triesLater(s recovery.Step, err error) bool {
 	if len(left) == 0 {
 		return false
 	}
-	clear(x.stores) // addresses may have changed
 	why := fmt.Sprintf("a copy did not answer, it is asked again at %s", x.Now().Add(left[0]).UTC().Format("15:04:05 MST"))
 	if len(left) == 1 {
 		why += ", for the last time"

@@ -56,6 +56,9 @@ func (x *Executor) starts(ctx context.Context, wait *sync.WaitGroup) bool {
 		// Only who asked for another attempt has not looked what is there: after
 		// an interruption the run has, and what was done again is new.
 		step, again := st.Step, st.Retry
+		if again { // addresses and keys of a profile may have changed since the one before
+			clear(x.stores)
+		}
 		wait.Go(func() { x.do(stepCtx, step, r, again) })
 	}
 	if len(x.running) > 0 || x.awaited() {

@@ -17,7 +17,6 @@ func (x *Executor) credentials(s recovery.Step, err error, o recovery.Outcome) (
 	if x.Unattended || x.state.Stop != nil || !errors.Is(err, storage.ErrExpired) && !errors.Is(err, recovery.ErrUnfit) && !errors.As(err, &missing) {
 		return recovery.Waiting{}, false
 	}
-	clear(x.stores) // they are opened again, with what is there then
 	return recovery.Waiting{Step: s.ID, For: recovery.WaitCredentials, Cause: x.Secrets.Redact(err.Error()),
 		Hint: x.Secrets.Redact(recovery.HintOf(err)), Artifacts: o.Artifacts}, true
 }
