@@ -1,6 +1,7 @@
 package code
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,16 +45,9 @@ func (checkoutKind) Do(ctx context.Context, env recovery.Env, step recovery.Step
 	c := checkout{args: a, env: env, dir: h.Dir, scratch: h.Scratch}
 	o, err := c.run(ctx)
 	if err != nil && ctx.Err() == nil && recovery.HintOf(err) == "" {
-		hint := "read the step's log, then retry"
-		switch {
-		case errors.Is(err, storage.ErrCorrupt):
+		hint := cmp.Or(recovery.CopyHint(err), "read the step's log, then retry")
+		if errors.Is(err, storage.ErrCorrupt) {
 			hint = "choose another copy, and find out what damaged this bundle"
-		case errors.Is(err, storage.ErrUnavailable):
-			hint = "check the network and the copy's endpoint, then retry: nothing is proven to be missing"
-		case errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrExpired):
-			hint = "renew the credentials, then retry"
-		case errors.Is(err, storage.ErrChanged), errors.Is(err, storage.ErrNotExist):
-			hint = "find out who writes to the copy, then make a new plan"
 		}
 		err = recovery.Errorf(hint, "check out %.12s: %w", a.Deploy.Commit, err)
 	}

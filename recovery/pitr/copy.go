@@ -1,6 +1,7 @@
 package pitr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,21 +165,10 @@ func copyFailed(ctx context.Context, tools postgres.Tools, b Base, err error) er
 		return fmt.Errorf("copy base backup %s: %w", b.ID, context.Cause(ctx))
 	}
 	hint := recovery.HintOf(err)
-	switch {
-	case hint != "":
-	case errors.Is(err, storage.ErrCorrupt):
+	if hint == "" && errors.Is(err, storage.ErrCorrupt) {
 		hint = "choose another base backup, or the same from another copy, and find out what damaged this one"
-	case errors.Is(err, storage.ErrChanged), errors.Is(err, storage.ErrNotExist):
-		hint = "find out who writes to the copy, then make a new plan"
-	case errors.Is(err, storage.ErrUnavailable):
-		hint = "check the network and the copy's endpoint, then retry: nothing is proven to be missing"
-	case errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrExpired):
-		hint = "renew the credentials, then retry"
-	default:
-		if hint = tools.HintFor(err.Error()); hint == "" {
-			hint = "read the step's log, then retry"
-		}
 	}
+	hint = cmp.Or(hint, recovery.CopyHint(err), tools.HintFor(err.Error()), "read the step's log, then retry")
 	return recovery.Errorf(hint, "copy base backup %s: %w", b.ID, err)
 }
 

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,21 +145,14 @@ func (p Place) Failed(ctx context.Context, err error) error {
 		return fmt.Errorf("restore %s: %w", p.What, context.Cause(ctx))
 	}
 	hint := recovery.HintOf(err)
-	switch {
-	case hint != "":
-	case errors.Is(err, storage.ErrCorrupt):
+	if hint == "" && errors.Is(err, storage.ErrCorrupt) {
 		hint = "choose another backup, or the same from another copy, and find out what damaged this one"
-	case errors.Is(err, storage.ErrChanged), errors.Is(err, storage.ErrNotExist):
-		hint = "find out who writes to the copy, then make a new plan"
-	case errors.Is(err, storage.ErrUnavailable):
-		hint = "check the network and the copy's endpoint, then retry: nothing is proven to be missing"
-	case errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrExpired):
-		hint = "renew the credentials, then retry"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		hint = "make room where scratch lies, or choose another place with --scratch, then retry"
-	default:
-		hint = "read the step's log, then retry"
 	}
+	hint = cmp.Or(hint, recovery.CopyHint(err))
+	if hint == "" && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+		hint = "make room where scratch lies, or choose another place with --scratch, then retry"
+	}
+	hint = cmp.Or(hint, "read the step's log, then retry")
 	e := recovery.Errorf(hint, "restore %s: %w", p.What, err)
 	return e.WithExit(recovery.ExitOf(err))
 }
