@@ -145,3 +145,41 @@ func amended(t testing.TB) *run {
 	a.after(time.Minute, recovery.Decided{Step: "stage2/approval", Choice: recovery.ChooseContinue, Reason: "break-glass: the approver cannot be reached", By: "ops1"})
 	return a.live(recovery.ResultExceptions, recovery.WithExceptions, "2 exceptions")
 }
+
+// heldBack is a recovery, with a report of the form 4, whose name was typed, that somebody
+// held back from changing live, and whose name was typed once more.
+func heldBack(t testing.TB) *run {
+	plan := shopPlan(recovery.Recovery)
+	plan.Targets = append(plan.Targets, recovery.Target{ID: "live/database", Component: "database", Place: "db1:/srv/pg/shop"})
+	plan.Steps[1].Writes = append(plan.Steps[1].Writes, "live/database")
+	r := begin(t, plan)
+	r.after(0, r.started(), recovery.OutageNoted{Since: noon.Add(-10 * time.Minute), How: "estimated"}, recovery.Confirmed{Name: "db1/shop", By: "ops1"})
+	r.items()
+	r.after(time.Second, recovery.HeldBack{By: "ops2"})
+	r.after(time.Minute, recovery.Waiting{Step: "database/restore", For: recovery.WaitName})
+	r.after(4*time.Minute, recovery.Confirmed{Name: "db1/shop", By: "ops2"})
+	r.restore()
+	r.orders(1, "48211", true)
+	r.newest()
+	r.after(time.Second, recovery.CleanupStarted{}, recovery.ClaimKept{Resource: cluster, Why: "it is live now", OnPurpose: true},
+		recovery.ClaimKept{Resource: scratch, Why: "it is live now", OnPurpose: true})
+	r.after(time.Second, recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: "came back, 2 of 2 checks held", Report: 4})
+	return r
+}
+
+// clockStepped is a rehearsal, with a report of the form 5, whose clock was put back by two hours.
+func clockStepped(t testing.TB) *run { return steppedBy(t, -2*time.Hour, 5) }
+
+// steppedBy is a rehearsal whose clock is set between the restore and the checks.
+func steppedBy(t testing.TB, by time.Duration, form int) *run {
+	r := begin(t, shopPlan(recovery.Rehearsal))
+	r.after(0, r.started())
+	r.items()
+	r.restore()
+	r.after(by+time.Minute, recovery.ClockStepped{By: recovery.Duration(by)})
+	r.orders(1, "48211", true)
+	r.newest()
+	r.after(time.Second, recovery.CleanupStarted{}, recovery.ClaimReleased{Resource: cluster}, recovery.ClaimReleased{Resource: scratch})
+	r.after(time.Second, recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "1 exception", Report: form})
+	return r
+}

@@ -182,16 +182,7 @@ func TestMake_clockPutBack(t *testing.T) {
 func TestMake_clockStepped(t *testing.T) {
 	for _, by := range []time.Duration{2 * time.Hour, -30 * time.Second} {
 		for form, told := range map[int]bool{4: false, recovery.ReportForm: true} {
-			r := begin(t, shopPlan(recovery.Rehearsal))
-			r.after(0, r.started())
-			r.items()
-			r.restore()
-			r.after(by+time.Minute, recovery.ClockStepped{By: recovery.Duration(by)})
-			r.orders(1, "48211", true)
-			r.newest()
-			r.after(time.Second, recovery.CleanupStarted{}, recovery.ClaimReleased{Resource: cluster}, recovery.ClaimReleased{Resource: scratch})
-			r.after(time.Second, recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "1 exception", Report: form})
-			report, err := Make(r.dir)
+			report, err := Make(steppedBy(t, by, form).dir)
 			must(t, err)
 			says := recovery.ClockStepped{By: recovery.Duration(by)}.Says() + " between events "
 			if report.Format != form || len(report.Exceptions) != 1 || report.Passed || strings.HasPrefix(report.Exceptions[0].What, says) != told || (len(report.Unknown) == 0) != told {
