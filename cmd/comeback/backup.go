@@ -44,6 +44,10 @@ next backup. Beside each lies a small manifest (tables with their rows and diges
 from the same snapshot, versions, sizes, digests), and the runbook itself: where its
 host is gone, the URL of a copy is a RUNBOOK, too.
 
+256 MB stay free of the disk of --temp, and of a copy's disk where live data lie on it,
+too (of a disk of less than 2.5 GB a tenth): a backup for which --temp has no room is
+not taken, and a copy that has none is left out.
+
 Exit codes:
   0    every backup was taken, and is in every copy
   1    a backup was not taken at all
@@ -79,7 +83,7 @@ Exit codes:
 }
 
 // backupOptions are what every backup of a runbook is given.
-func (a *app) backupOptions(b *book, o backupAsked) (backup.Options, error) {
+func (a *app) backupOptions(ctx context.Context, b *book, o backupAsked) (backup.Options, error) {
 	options := backup.Options{System: b.System, Engines: engines(), OpenStore: a.manifests.Opening(opener(b.secrets)), Runbook: b.bytes, RunbookSHA256: b.source.SHA256, RunbookSignature: a.signatureOf(b), Secret: b.secrets.Expand,
 		Redact: a.redact, Now: a.now}
 	if b.found {
@@ -115,7 +119,7 @@ func (a *app) backupOptions(b *book, o backupAsked) (backup.Options, error) {
 	}
 	v, _ := build()
 	options.By = "comeback " + v
-	return options, nil
+	return options, watchDisks(ctx, b, &options)
 }
 
 func (a *app) backup(ctx context.Context, o backupAsked) error {
@@ -123,7 +127,7 @@ func (a *app) backup(ctx context.Context, o backupAsked) error {
 	if err != nil {
 		return err
 	}
-	options, err := a.backupOptions(b, o)
+	options, err := a.backupOptions(ctx, b, o)
 	if err != nil {
 		return err
 	}

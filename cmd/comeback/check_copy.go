@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -181,35 +180,15 @@ func onThisHost(ctx context.Context, host string) bool {
 
 // besideLive finds the copies that lie on a disk that holds live data.
 func besideLive(b *book, e *check.Evidence) {
-	live := map[uint64]bool{}
-	see := func(path string) {
-		if _, err := os.Stat(path); err != nil || !filepath.IsAbs(path) {
-			return
-		}
-		if _, dev, err := room.Free(path); err == nil {
-			live[dev] = true
-		}
-	}
+	var clusters []string
 	for _, s := range e.Servers {
 		if s.Free >= 0 { // its directory is this host's
-			see(s.DataDirectory)
+			clusters = append(clusters, s.DataDirectory)
 		}
 	}
-	for _, c := range e.Components {
-		for _, key := range []string{"path", "paths"} {
-			for _, text := range c.Settings[key] {
-				if p, err := b.secrets.Expand(text); err == nil && p != "" {
-					see(p)
-				}
-			}
-		}
-	}
+	live := liveDevices(b, clusters)
 	for i := range e.Copies {
-		u, err := url.Parse(e.Copies[i].URL)
-		if err != nil || u.Scheme != "file" || !e.Copies[i].Here {
-			continue
-		}
-		if _, dev, err := room.Free(u.Path); err == nil && live[dev] {
+		if _, device, ok := directoryOf(e.Copies[i].URL); ok && e.Copies[i].Here && live[device] {
 			e.Copies[i].Beside = true
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -163,11 +162,9 @@ func (a *app) gatherServers(ctx context.Context, b *book) map[string]check.Serve
 			s.ArchivedLSN = walfile.Start(f.Number(s.SegmentSize), s.SegmentSize)
 		}
 		// Only where the server's directory is this host's can its disk be seen.
-		if s.DataDirectory != "" {
-			if _, err := os.Stat(filepath.Join(s.DataDirectory, "PG_VERSION")); err == nil {
-				if free, _, err := room.Free(filepath.Join(s.DataDirectory, "pg_wal")); err == nil {
-					s.Free = free
-				}
+		if hasCluster(s.DataDirectory) {
+			if free, _, err := room.Free(filepath.Join(s.DataDirectory, "pg_wal")); err == nil {
+				s.Free = free
 			}
 		}
 		all[name] = s

@@ -96,7 +96,7 @@ func (a *app) retain(ctx context.Context, o retainAsked) (err error) {
 	if err != nil {
 		return err
 	}
-	options, err := a.backupOptions(b, backupAsked{component: o.component, copies: o.copies})
+	options, err := a.backupOptions(ctx, b, backupAsked{component: o.component, copies: o.copies})
 	if err != nil {
 		return err
 	}

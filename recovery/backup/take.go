@@ -60,6 +60,10 @@ type Options struct {
 	Claim func(context.Context, recovery.Resource) error
 	// Room, where it is not nil, refuses what Temp has no room for, as Capture.Room does.
 	Room func(more int64) error
+	// CopyRoom, where it is not nil, gives what a copy's disk is asked for room, as Room is;
+	// nil of a copy whose disk nobody has to look at. One that refuses is left out, and the
+	// others have the backup.
+	CopyRoom func(recovery.Copy) func(more int64) error
 }
 
 // command is what runs programs.
@@ -165,7 +169,7 @@ func openAll(ctx context.Context, o Options) (arms []storage.Arm, closed map[str
 			closed[c.Name] = r.err
 			continue
 		}
-		arms = append(arms, storage.Arm{Name: c.Name, Store: r.store})
+		arms = append(arms, storage.Arm{Name: c.Name, Store: o.watched(c, r.store)})
 	}
 	return arms, closed
 }

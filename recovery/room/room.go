@@ -18,28 +18,42 @@ import (
 // Free is how many bytes are free for this user where a place lies, or will lie once it is
 // made, and on which device that is.
 func Free(place string) (bytes int64, device uint64, err error) {
+	s, device, err := nearest(place)
+	return int64(s.Bavail) * s.Bsize, device, err
+}
+
+// Total is how many bytes the file system has in all on which a place lies, or will lie once
+// it is made.
+func Total(place string) (int64, error) {
+	s, _, err := nearest(place)
+	return int64(s.Blocks) * s.Bsize, err
+}
+
+// nearest looks at a place, or at the nearest directory above it that is there.
+func nearest(place string) (s unix.Statfs_t, device uint64, err error) {
 	for dir := place; ; dir = filepath.Dir(dir) {
-		bytes, device, err = On(dir)
-		if err == nil {
-			return bytes, device, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir {
-			return 0, 0, err
+		s, device, err = look(dir)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir {
+			return s, device, err
 		}
 	}
 }
 
 // On is Free for a place that must be there; the error wraps fs.ErrNotExist where it is not.
 func On(place string) (bytes int64, device uint64, err error) {
-	var s unix.Statfs_t
+	s, device, err := look(place)
+	return int64(s.Bavail) * s.Bsize, device, err
+}
+
+func look(place string) (s unix.Statfs_t, device uint64, err error) {
 	var st unix.Stat_t
 	if err = unix.Statfs(place, &s); err == nil {
 		err = unix.Stat(place, &st)
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("look for room in %s: %w", place, err)
+		return unix.Statfs_t{}, 0, fmt.Errorf("look for room in %s: %w", place, err)
 	}
-	return int64(s.Bavail) * s.Bsize, st.Dev, nil
+	return s, st.Dev, nil
 }
 
 // Taken is how many bytes of disk a directory takes with all that lies in it; none if it is

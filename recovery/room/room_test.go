@@ -22,6 +22,9 @@ func TestFree(t *testing.T) {
 	if err := syscall.Stat(dir, &st); err != nil || device != st.Dev {
 		t.Errorf("the device is %d, want %d, %v", device, st.Dev, err)
 	}
+	if all, err := room.Total(filepath.Join(dir, "later")); err != nil || all < free {
+		t.Errorf("%d in all, %d free, %v", all, free, err)
+	}
 	later := filepath.Join(dir, "a", "b")
 	if _, got, err := room.Free(later); err != nil || got != device {
 		t.Errorf("where it will lie: device %d, want %d, %v", got, device, err)
@@ -38,6 +41,9 @@ func TestFree(t *testing.T) {
 	}
 	if _, _, err := room.Free(filepath.Join(file, "below")); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("below a file: %v", err)
+	}
+	if _, err := room.Total(filepath.Join(file, "below")); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("all of what is below a file: %v", err)
 	}
 }
 
