@@ -43,6 +43,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, inAnotherBoot(file))
 		os.Exit(1)
 	}
+	if os.Getenv(unheardEnv) != "" {
+		fmt.Fprintln(os.Stderr, asUnheard())
+		os.Exit(1)
+	}
 	if os.Getenv("COMEBACK_TEST_MAIN") != "" || len(os.Args) > 1 && slices.Contains([]string{"wal", "runner"}, os.Args[1]) {
 		asComeback()
 	}
