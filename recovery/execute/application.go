@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,9 +20,47 @@ import (
 )
 
 // applications are those that run, by their names; nil is one that could not be
-// shut off from production, and so was not started. The executor's mutex guards
-// them.
-type applications map[string]*application
+// shut off from production, and so was not started. It is safe for concurrent use, and ready
+// as its zero value.
+type applications struct {
+	mu    sync.Mutex
+	named map[string]*application
+}
+
+func (all *applications) of(name string) (*application, bool) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	a, ok := all.named[name]
+	return a, ok
+}
+
+func (all *applications) keep(name string, a *application) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.named == nil {
+		all.named = map[string]*application{}
+	}
+	all.named[name] = a
+}
+
+func (all *applications) forget(name string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	delete(all.named, name)
+}
+
+// list gives those that run, in the order of their names.
+func (all *applications) list() []*application {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	var list []*application
+	for _, name := range slices.Sorted(maps.Keys(all.named)) {
+		if a := all.named[name]; a != nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
 
 // application is a program that runs beside the steps.
 type application struct {
@@ -34,19 +74,6 @@ type application struct {
 	said, done chan struct{}
 	err        error
 	logged     error
-}
-
-func (x *Executor) application(name string) (*application, bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	a, ok := x.started[name]
-	return a, ok
-}
-
-func (x *Executor) keepApplication(name string, a *application) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.started[name] = a
 }
 
 // launch starts a block and returns when it runs. What it writes goes to an
@@ -137,15 +164,13 @@ func (a *application) kept() []recovery.Artifact { return []recovery.Artifact{a.
 // end ends an application that runs in this process, in order and then by force,
 // and returns when nothing of it is left.
 func (x *Executor) end(name string) (*application, error) {
-	a, ok := x.application(name)
+	a, ok := x.started.of(name)
 	if !ok || a == nil {
 		return nil, nil
 	}
 	a.cancel()
 	<-a.done
-	x.mu.Lock()
-	delete(x.started, name)
-	x.mu.Unlock()
+	x.started.forget(name)
 	if a.logged != nil {
 		return a, fmt.Errorf("keep what %s has written: %w", name, a.logged)
 	}

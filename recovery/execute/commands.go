@@ -49,7 +49,7 @@ func (x *Executor) Do(c recovery.Command) error {
 			return recovery.Errorf("", "a secret has a name and a value")
 		}
 		x.Secrets.Give(c.Name, c.Value)
-		clear(x.stores)
+		x.stores.anew()
 		return x.recordLocked(recovery.SecretGiven{Name: c.Name, By: c.By})
 	case recovery.DoHandOver:
 		return x.passOn(c.To, recovery.LeaseHanded{By: c.By, To: c.To})

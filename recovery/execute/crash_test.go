@@ -14,7 +14,6 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
-	"comeback/recovery/journal"
 	"comeback/recovery/journal/journaltest"
 )
 
@@ -159,7 +158,7 @@ func TestResume_goneAnywhere(t *testing.T) {
 	}
 }
 
-func reappend(t *testing.T, j *journal.Journal, line []byte) {
+func reappend(t *testing.T, j execute.Journal, line []byte) {
 	t.Helper()
 	var e recovery.Event
 	if err := json.Unmarshal(line, &e); err != nil {
@@ -170,7 +169,7 @@ func reappend(t *testing.T, j *journal.Journal, line []byte) {
 	}
 }
 
-func resumed(t *testing.T, j *journal.Journal) {
+func resumed(t *testing.T, j execute.Journal) {
 	t.Helper()
 	e, err := recovery.NewEvent(time.Now(), recovery.RunResumed{By: "ops1", BootID: "b1"})
 	if err == nil {

@@ -19,16 +19,22 @@ import (
 	"time"
 
 	"comeback/recovery"
-	"comeback/recovery/journal"
 	"comeback/storage"
 )
+
+// Journal keeps the events of a run. It is never asked for two of them at once.
+type Journal interface {
+	// Append chains an event to the one before and gives it as it stands. It must not return
+	// without an error before the event is durable.
+	Append(recovery.Event) (recovery.Event, error)
+}
 
 // Options are what an executor needs.
 type Options struct {
 	Plan *recovery.Plan
 	// Dir is the run's directory; artifacts are kept in it.
 	Dir     string
-	Journal *journal.Journal
+	Journal Journal
 	// State is what the journal folds to so far.
 	State     recovery.State
 	Kinds     []recovery.Kind
@@ -75,24 +81,32 @@ type Options struct {
 }
 
 // Executor is a run in this process.
+//
+// Two locks keep its state. Who decides by it and records what follows holds mu until that is
+// on disk, so that the events of the journal are in the order in which it was held, and nobody
+// decides by what the journal does not say. Who only looks holds sight, which nobody holds
+// while anything is written: a slow disk hides from nobody how far the run is.
 type Executor struct {
 	Options
 	kinds     map[string]recovery.Kind
 	releasers map[recovery.ResourceKind]recovery.Releaser
+	changed   chan struct{}
 
-	mu      sync.Mutex // guards what follows, and the journal
-	state   recovery.State
-	broken  error // the journal could not be written: nothing more may happen
+	mu      sync.Mutex // guards the journal and what follows
 	clock   clock
-	changed chan struct{}
-	stores  map[string]*opening
-	running map[string]*running
-	later   map[string]*time.Timer // to the end of the pauses of steps
 	through bool                   // no step will be started any more
+	later   map[string]*time.Timer // to the end of the pauses of steps
 	// attended says that a person has taken the command of a run that nobody was to be asked
 	// in, or was given it, or has changed its plan: they can be asked for the name.
 	attended bool
 
+	sight sync.Mutex // guards what follows: it is read under either lock, and changed under both
+	state recovery.State
+	// broken says that the journal could not be written: nothing more may happen.
+	broken  error
+	running map[string]*running
+
+	stores   openings
 	reviving sync.Mutex // one at a time looks what is still there
 	calls    calls
 	started  applications
@@ -115,9 +129,7 @@ func New(o Options) (*Executor, error) {
 		Options: o, state: o.State, clock: newClock(o.Now, o.Uptime),
 		kinds:     map[string]recovery.Kind{},
 		releasers: map[recovery.ResourceKind]recovery.Releaser{recovery.Directory: removeDirectory{}},
-		started:   applications{},
 		changed:   make(chan struct{}, 1),
-		stores:    map[string]*opening{},
 		running:   map[string]*running{},
 		later:     map[string]*time.Timer{},
 		calls:     newCalls(),
@@ -224,17 +236,36 @@ func (x *Executor) interrupt(ctx context.Context) {
 	}
 }
 
-// State is a snapshot of the run.
+// State is a snapshot of the run, as its journal has it on disk.
 func (x *Executor) State() recovery.State {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.sight.Lock()
+	defer x.sight.Unlock()
 	return x.state
 }
 
 func (x *Executor) journalError() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.sight.Lock()
+	defer x.sight.Unlock()
 	return x.broken
+}
+
+// show lets everybody see a change of what is seen; mu is held.
+func (x *Executor) show(change func()) {
+	x.sight.Lock()
+	defer x.sight.Unlock()
+	change()
+}
+
+// underWay lets everybody see a step that has begun, hasEnded that it has; mu is held.
+func (x *Executor) underWay(step string, r *running) { x.show(func() { x.running[step] = r }) }
+
+func (x *Executor) hasEnded(step string) { x.show(func() { delete(x.running, step) }) }
+
+// allUnderWay are the steps that are under way.
+func (x *Executor) allUnderWay() []*running {
+	x.sight.Lock()
+	defer x.sight.Unlock()
+	return slices.Collect(maps.Values(x.running))
 }
 
 // record makes an event durable and folds it in. After a failure nothing more
@@ -267,11 +298,13 @@ func (x *Executor) recordLocked(p recovery.Payload) error {
 		e, err = x.Journal.Append(e)
 	}
 	if err != nil {
-		x.broken = recovery.Errorf("make room or repair the disk, then: comeback resume "+x.Plan.Run, "the run cannot be recorded: %w", err)
+		err = recovery.Errorf("make room or repair the disk, then: comeback resume "+x.Plan.Run, "the run cannot be recorded: %w", err)
+		x.show(func() { x.broken = err })
 		x.wake()
-		return x.broken
+		return err
 	}
-	x.state = recovery.Fold(x.state, e)
+	after := recovery.Fold(x.state, e)
+	x.show(func() { x.state = after })
 	if x.Event != nil {
 		x.Event(e)
 	}
@@ -299,46 +332,9 @@ func (x *Executor) wake() {
 }
 
 func (x *Executor) cancelSteps() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, r := range x.running {
+	for _, r := range x.allUnderWay() {
 		r.cancel()
 	}
-}
-
-// store opens each copy once, and again after a secret was given and for another attempt that
-// was asked for: what was being opened with the old ones then is not kept.
-func (x *Executor) store(ctx context.Context, name string) (storage.Store, error) {
-	i := slices.IndexFunc(x.Plan.Copies, func(c recovery.Copy) bool { return c.Name == name })
-	if i < 0 {
-		return nil, recovery.Errorf("make a new plan", "the plan has no copy %q", name)
-	}
-	for {
-		x.mu.Lock()
-		o := x.stores[name]
-		if o == nil {
-			o = &opening{open: sync.OnceValues(func() (storage.Store, error) { return x.OpenStore(ctx, x.Plan.Copies[i]) })}
-			x.stores[name] = o
-		}
-		x.mu.Unlock()
-		s, err := o.open()
-		if err == nil {
-			return s, nil
-		}
-		x.mu.Lock()
-		if x.stores[name] == o {
-			delete(x.stores, name)
-		}
-		x.mu.Unlock()
-		if ctx.Err() != nil || !errors.Is(err, context.Canceled) { // else it was another step's end
-			return nil, err
-		}
-	}
-}
-
-// opening is a copy that is opened, for all that ask meanwhile.
-type opening struct {
-	open func() (storage.Store, error)
 }
 
 // target resolves a target of the plan; a rehearsal yields scratch only.

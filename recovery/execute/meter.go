@@ -182,22 +182,12 @@ func (x *Executor) publishSamples(ctx context.Context) <-chan struct{} {
 				return
 			case <-tick.C:
 			}
-			for _, m := range x.meters() {
-				if s, ok := m.take(x.Now()); ok && x.Sample != nil {
+			for _, r := range x.allUnderWay() {
+				if s, ok := r.meter.take(x.Now()); ok && x.Sample != nil {
 					x.Sample(s)
 				}
 			}
 		}
 	}()
 	return done
-}
-
-func (x *Executor) meters() []*meter {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	ms := make([]*meter, 0, len(x.running))
-	for _, r := range x.running {
-		ms = append(ms, r.meter)
-	}
-	return ms
 }

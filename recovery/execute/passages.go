@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -33,7 +32,7 @@ type passages struct {
 // passages prepares a box for what the applications of this run listen on now.
 func (x *Executor) passages(ctx context.Context, box *isolation.Box) (*passages, error) {
 	p := &passages{cancel: func() {}}
-	for _, a := range x.applications() {
+	for _, a := range x.started.list() {
 		listening, err := a.door.Listening(ctx)
 		if err != nil {
 			if a.over() {
@@ -142,18 +141,4 @@ func inward(address string) string {
 		loopback = netip.IPv6Loopback()
 	}
 	return netip.AddrPortFrom(loopback, a.Port()).String()
-}
-
-// applications lists those that run, in the order of their names.
-func (x *Executor) applications() []*application {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var all []*application
-	for _, a := range x.started {
-		if a != nil {
-			all = append(all, a)
-		}
-	}
-	slices.SortFunc(all, func(a, b *application) int { return strings.Compare(a.name, b.name) })
-	return all
 }

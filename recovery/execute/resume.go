@@ -142,12 +142,12 @@ func (x *Executor) revive(ctx context.Context, only map[string]bool) {
 		x.mu.Lock()
 		r := &running{cancel: func() {}, meter: x.newMeter(st.Step)}
 		r.meter.unlogged = true
-		x.running[st.ID] = r
+		x.underWay(st.ID, r)
 		x.mu.Unlock()
 		r.meter.Phase("look what is still there", 0, recovery.NoUnit)
 		err := x.reviveStep(ctx, k, &env{x: x, step: st.Step, meter: r.meter}, done, rebootedSince(&now, done))
 		x.mu.Lock()
-		delete(x.running, st.ID)
+		x.hasEnded(st.ID)
 		if err != nil && ctx.Err() == nil {
 			why := err.Error()
 			if !errors.Is(err, recovery.ErrGone) {

@@ -52,12 +52,12 @@ func (x *Executor) starts(ctx context.Context, wait *sync.WaitGroup) bool {
 		}
 		stepCtx, cancel := context.WithCancel(ctx)
 		r := &running{cancel: cancel, meter: x.newMeter(st.Step)}
-		x.running[st.ID] = r
+		x.underWay(st.ID, r)
 		// Only who asked for another attempt has not looked what is there: after
 		// an interruption the run has, and what was done again is new.
 		step, again := st.Step, st.Retry
 		if again { // addresses and keys of a profile may have changed since the one before
-			clear(x.stores)
+			x.stores.anew()
 		}
 		wait.Go(func() { x.do(stepCtx, step, r, again) })
 	}
@@ -116,7 +116,7 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 	if again && x.reviveBefore(ctx, s) || !x.begin(s, r) {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		delete(x.running, s.ID)
+		x.hasEnded(s.ID)
 		x.wake()
 		return
 	}
@@ -133,7 +133,7 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.running, s.ID)
+	x.hasEnded(s.ID)
 	defer x.wake()
 	if r.void != "" {
 		x.recordLocked(recovery.StepFailed{Step: s.ID, Error: "cut off: " + r.void, Outcome: recovery.Outcome{Artifacts: outcome.Artifacts}})

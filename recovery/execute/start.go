@@ -41,7 +41,7 @@ func (k start) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recover
 		return recovery.Outcome{}, err
 	}
 	var before []recovery.Artifact
-	if _, ok := k.x.application(args.Name); ok { // of an earlier attempt
+	if _, ok := k.x.started.of(args.Name); ok { // of an earlier attempt
 		earlier, err := k.x.end(args.Name)
 		if err != nil {
 			return recovery.Outcome{}, err
@@ -71,13 +71,13 @@ func (k start) start(ctx context.Context, e recovery.Env, s recovery.Step, args 
 	began := e.Now()
 	a, err := k.x.launch(ctx, e.(*env), b, s, lock, args.Ready)
 	if errors.Is(err, recovery.ErrNoIsolation) {
-		k.x.keepApplication(args.Name, nil)
+		k.x.started.keep(args.Name, nil)
 		return notExecuted(args.ShellArgs, err), k.x.giveBackApplication(ctx, claim)
 	}
 	if err != nil {
 		return recovery.Outcome{}, failed(args.ShellArgs, err)
 	}
-	k.x.keepApplication(args.Name, a)
+	k.x.started.keep(args.Name, a)
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := a.ready(waiting, args); err != nil {
@@ -108,7 +108,7 @@ func (k start) Revive(_ context.Context, _ recovery.Env, s recovery.Step, o reco
 		return err
 	}
 	if len(o.Exceptions) > 0 { // it was not executed
-		k.x.keepApplication(args.Name, nil)
+		k.x.started.keep(args.Name, nil)
 		return nil
 	}
 	state := k.x.State()
@@ -118,7 +118,7 @@ func (k start) Revive(_ context.Context, _ recovery.Env, s recovery.Step, o reco
 			return nil
 		}
 	}
-	if a, ok := k.x.application(args.Name); ok && a != nil && !a.over() {
+	if a, ok := k.x.started.of(args.Name); ok && a != nil && !a.over() {
 		return nil
 	}
 	return fmt.Errorf("%s runs no more: %w", args.Name, recovery.ErrGone)
@@ -196,7 +196,7 @@ func (k stop) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recovery
 	if err := s.Decode(&args); err != nil {
 		return recovery.Outcome{}, err
 	}
-	a, known := k.x.application(args.Name)
+	a, known := k.x.started.of(args.Name)
 	if known && a == nil {
 		return recovery.Outcome{Says: args.Name + " was not started"}, nil
 	}
@@ -228,7 +228,7 @@ func (k stop) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recovery
 // DialApplication connects to an application that a start step has started; package
 // verify asks for it.
 func (e *env) DialApplication(ctx context.Context, name, address string) (net.Conn, error) {
-	a, ok := e.x.application(name)
+	a, ok := e.x.started.of(name)
 	switch {
 	case ok && a == nil:
 		return nil, recovery.ErrNotStarted
