@@ -225,7 +225,7 @@ type Expander interface {
 	Expands(r Resource) []string
 }
 
-// Meter is how a running step is seen. Everything but Checkpoint is lossy: it
+// Meter is how a running step is seen. Everything but Checkpoint and Log is lossy: it
 // may be called as often as is convenient and never blocks.
 type Meter interface {
 	// Phase names what the step does now and resets its progress. Total is
@@ -236,7 +236,8 @@ type Meter interface {
 	Set(n int64)
 	// Note is a short live remark: "at 01:53:12 of 02:41:05".
 	Note(text string)
-	// Log is a line for the step's log, which is kept as an artifact.
+	// Log is a line for the step's log, which is kept as an artifact. It does not wait for
+	// the disk, unless that has fallen far behind.
 	Log(line string)
 	// Checkpoint records how far the step has come; durable when it returns.
 	Checkpoint(ctx context.Context, text string) error

@@ -68,6 +68,7 @@ type application struct {
 	cancel context.CancelFunc
 	door   *isolation.Door
 	log    *stepsLog
+	scribe *scribe // writes it
 	last   *tailWriter
 	// said is closed when a line has the text that was waited for, done when the
 	// program and all that it started have ended; err is how.
@@ -95,16 +96,16 @@ func (x *Executor) launch(ctx context.Context, e *env, b block, s recovery.Step,
 		return nil, errors.Join(err, a.door.Close())
 	}
 	var once sync.Once
+	a.scribe = newScribe(x.Now, func() (logFile, error) { return a.log, nil }, func(lines ...string) {
+		e.meter.show(lines...)
+		if slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, text) }) {
+			once.Do(func() { close(a.said) })
+		}
+	})
 	out := newScreen(func(line string) {
 		line = x.Secrets.Redact(line)
 		a.last.add(line)
-		e.meter.show(line)
-		if err := errors.Join(a.log.line(x.Now(), line), a.log.flush()); err != nil && a.logged == nil {
-			a.logged = err
-		}
-		if strings.Contains(line, text) {
-			once.Do(func() { close(a.said) })
-		}
+		a.scribe.say(line)
 	}, nil)
 	living, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
@@ -126,7 +127,8 @@ func (x *Executor) launch(ctx context.Context, e *env, b block, s recovery.Step,
 			return err
 		})
 		out.flush()
-		a.logged = errors.Join(a.logged, others.close(), a.log.Close(), a.door.Close())
+		a.scribe.end()
+		a.logged = errors.Join(a.scribe.failed, others.close(), a.log.Close(), a.door.Close())
 	}()
 	if err := <-runs; err != nil {
 		cancel()

@@ -21,21 +21,20 @@ const (
 
 // meter collects what a step shows and keeps its log.
 type meter struct {
-	x    *Executor
-	step recovery.Step
-
-	mu      sync.Mutex
-	sample  recovery.Sample
-	since   time.Time // of the phase
-	rate    float64
-	last    int64
-	lastAt  time.Time
-	dirty   bool
-	log     *stepsLog
-	logErr  error
+	x       *Executor
+	step    recovery.Step
 	attempt int
+	log     *scribe
 	// unlogged shows lines and keeps none.
 	unlogged bool
+
+	mu     sync.Mutex // guards what follows, and is never held while anything is written
+	sample recovery.Sample
+	since  time.Time // of the phase
+	rate   float64
+	last   int64
+	lastAt time.Time
+	dirty  bool
 }
 
 func (x *Executor) newMeter(s recovery.Step) *meter {
@@ -43,7 +42,9 @@ func (x *Executor) newMeter(s recovery.Step) *meter {
 	if st := x.state.Step(s.ID); st != nil {
 		attempt = st.Attempts
 	}
-	return &meter{x: x, step: s, attempt: attempt, sample: recovery.Sample{Step: s.ID}}
+	m := &meter{x: x, step: s, attempt: attempt, sample: recovery.Sample{Step: s.ID}}
+	m.log = newScribe(x.Now, func() (logFile, error) { return createLog(x.Dir, logName(s.ID, attempt), x.KeptOfLog) }, m.show)
+	return m
 }
 
 func (m *meter) Phase(name string, total int64, unit recovery.Unit) {
@@ -76,30 +77,22 @@ func (m *meter) Note(text string) {
 	m.dirty = true
 }
 
-// Log keeps a line in the step's log file and shows it.
+// Log keeps a line in the step's log file. It is shown once it can be read there, too.
 func (m *meter) Log(line string) {
 	line = m.x.Secrets.Redact(strings.TrimRight(line, "\r\n"))
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.log == nil && m.logErr == nil && !m.unlogged {
-		m.log, m.logErr = createLog(m.x.Dir, logName(m.step.ID, m.attempt), m.x.KeptOfLog)
+	if m.unlogged {
+		m.show(line)
+		return
 	}
-	if m.log != nil && m.logErr == nil {
-		m.logErr = m.log.line(m.x.Now(), line)
-	}
-	if len(m.sample.Lines) < maxPendingLines {
-		m.sample.Lines = append(m.sample.Lines, line)
-	}
-	m.dirty = true
+	m.log.say(line)
 }
 
-// show shows a line that is kept elsewhere.
-func (m *meter) show(line string) {
+// show shows lines that are kept elsewhere.
+func (m *meter) show(lines ...string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.sample.Lines) < maxPendingLines {
-		m.sample.Lines = append(m.sample.Lines, line)
-	}
+	room := max(0, maxPendingLines-len(m.sample.Lines))
+	m.sample.Lines = append(m.sample.Lines, lines[:min(room, len(lines))]...)
 	m.dirty = true
 }
 
@@ -127,9 +120,6 @@ func (m *meter) take(now time.Time) (recovery.Sample, bool) {
 	if !m.dirty {
 		return recovery.Sample{}, false
 	}
-	if m.log != nil && m.logErr == nil { // what is shown can be read in the file, too
-		m.logErr = m.log.flush()
-	}
 	if d := now.Sub(m.lastAt); d >= sampleEvery && m.sample.Unit != recovery.NoUnit {
 		// A moving average over some seconds: steady enough to read, quick
 		// enough to show that something got slow.
@@ -153,19 +143,11 @@ func (m *meter) take(now time.Time) (recovery.Sample, bool) {
 
 // close ends the log; its digest goes into the step's last event.
 func (m *meter) close() ([]recovery.Artifact, error) {
+	m.log.end()
 	if s, ok := m.take(m.x.Now()); ok && m.x.Sample != nil {
 		m.x.Sample(s)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.log == nil {
-		return nil, m.logErr
-	}
-	err := m.log.Close()
-	if m.logErr != nil {
-		err = m.logErr
-	}
-	return []recovery.Artifact{m.log.record()}, err
+	return m.log.close()
 }
 
 // publishSamples shows the running steps until ctx ends; the channel is closed
