@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"comeback/recovery/backup"
 	"comeback/recovery/plan"
@@ -43,48 +42,17 @@ type Fetched struct {
 // What is kept of them is as it was signed; whose signature that is the reader of a
 // report judges. A copy that cannot be asked is for the check of copies to tell.
 func Fetch(ctx context.Context, home runner.Home, c Copies) (Fetched, error) {
-	var mu sync.Mutex
-	var f Fetched
-	seen, have, looked := map[string]bool{}, map[string]bool{}, 0
-	f.Unread = backup.InEach(ctx, c.Copies, c.Open, func(ctx context.Context, name string, s storage.Store) error {
-		runs, err := backup.Filed(ctx, s, c.System)
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		looked++
-		left, bytes := mostFiled, int64(mostFiledBytes)
-		var failed error
-		for _, r := range slices.Backward(runs) {
-			key := r.Run + "-" + r.Sums
-			seen[key] = true
-			if have[key] {
-				continue
-			}
-			at, id, err := whose(home, c.System, r)
-			if at == nil && err == nil {
-				if left, bytes = left-1, bytes-r.Size(); left < 0 || bytes < 0 {
-					f.Left++
-					continue
-				}
-				at, err = fetchRun(ctx, s, home.Filed(), r, id)
-			}
-			switch {
-			case errors.Is(err, errAltered):
-				f.Altered = append(f.Altered, r.Run+" in "+name)
-			case err != nil:
-				failed = errors.Join(failed, err)
-			default:
-				have[key] = true
-				failed = errors.Join(failed, fetchReviews(ctx, s, r, at.Dir))
-			}
-		}
-		f.Failed = errors.Join(f.Failed, failed)
-		return failed
-	})
-	if looked == 0 {
+	g := newGathering(home, c.System)
+	unread := backup.InEach(ctx, c.Copies, c.Open, g.copy)
+	f := g.came
+	f.Unread = unread
+	if g.looked == 0 {
 		return f, ctx.Err()
+	}
+	for key := range g.left {
+		if !g.have[key] {
+			f.Left++
+		}
 	}
 	runs, err := home.List()
 	if err != nil {
@@ -92,7 +60,7 @@ func Fetch(ctx context.Context, home runner.Home, c Copies) (Fetched, error) {
 	}
 	for _, p := range runs {
 		sums, err := backup.Sums(p.Dir)
-		if p.Problem == nil && p.Plan.System == c.System && p.Signed && (err != nil || !seen[p.ID+"-"+sums] && !seen[p.ID+"-"]) {
+		if p.Problem == nil && p.Plan.System == c.System && p.Signed && (err != nil || !g.seen[p.ID+"-"+sums] && !g.seen[p.ID+"-"]) {
 			f.Unfiled = append(f.Unfiled, p.ID)
 		}
 	}
@@ -148,7 +116,8 @@ func whose(home runner.Home, system string, r backup.FiledRun) (*runner.Past, st
 }
 
 // fetchRun fetches a run that is here, under an ID, only when every file of it is as it
-// was signed, and it is the run whose name it has.
+// was signed, and it is the run whose name it has. Where that ID is taken, also since a moment
+// ago, the error is fs.ErrExist.
 func fetchRun(ctx context.Context, s storage.Store, home runner.Home, r backup.FiledRun, id string) (*runner.Past, error) {
 	err := home.Bring(id, func(dir string) error {
 		err := r.Fetch(ctx, s, dir)
@@ -157,7 +126,7 @@ func fetchRun(ctx context.Context, s storage.Store, home runner.Home, r backup.F
 		}
 		return err
 	})
-	if err != nil && !errors.Is(err, fs.ErrExist) { // two that fetch the same run fetch the same
+	if err != nil {
 		return nil, err
 	}
 	p, err := home.Look(id)
