@@ -54,9 +54,11 @@ type Options struct {
 	Uptime func() time.Duration
 	// Unattended says that nobody can be asked: the ticks of a rehearsal are
 	// talked through, and a step that fails stops the run, but for one whose copy did not
-	// answer, which is done again after each of the Pauses.
+	// answer, which is done again after Pauses.
 	Unattended bool
-	// Pauses are those of an unattended run; nil are half an hour of them.
+	// Pauses are those of an unattended run; nil are half an hour of them. An attempt that has
+	// come further begins with the first again, and no step waits for longer than all of them
+	// together.
 	Pauses []time.Duration
 	// VerifyApproval checks a signature over a plan's digest by the holder of
 	// a public key and gives the key's fingerprint.
@@ -96,6 +98,7 @@ type Executor struct {
 	clock   clock
 	through bool                   // no step will be started any more
 	later   map[string]*time.Timer // to the end of the pauses of steps
+	patient map[string]*patience   // of the steps that had any
 	// attended says that a person has taken the command of a run that nobody was to be asked
 	// in, or was given it, or has changed its plan: they can be asked for the name.
 	attended bool
@@ -132,6 +135,7 @@ func New(o Options) (*Executor, error) {
 		changed:   make(chan struct{}, 1),
 		running:   map[string]*running{},
 		later:     map[string]*time.Timer{},
+		patient:   map[string]*patience{},
 		calls:     newCalls(),
 	}
 	if x.Pauses == nil {

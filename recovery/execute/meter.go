@@ -35,6 +35,8 @@ type meter struct {
 	last   int64
 	lastAt time.Time
 	dirty  bool
+	// past is how far the phases before have come.
+	past progress
 }
 
 func (x *Executor) newMeter(s recovery.Step) *meter {
@@ -42,7 +44,7 @@ func (x *Executor) newMeter(s recovery.Step) *meter {
 	if st := x.state.Step(s.ID); st != nil {
 		attempt = st.Attempts
 	}
-	m := &meter{x: x, step: s, attempt: attempt, sample: recovery.Sample{Step: s.ID}}
+	m := &meter{x: x, step: s, attempt: attempt, sample: recovery.Sample{Step: s.ID}, past: progress{}}
 	m.log = newScribe(x.Now, func() (logFile, error) { return createLog(x.Dir, logName(s.ID, attempt), x.KeptOfLog) }, m.show)
 	return m
 }
@@ -51,6 +53,7 @@ func (m *meter) Phase(name string, total int64, unit recovery.Unit) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	lines := m.sample.Lines
+	m.leave()
 	m.since = m.x.Now()
 	m.sample = recovery.Sample{Step: m.step.ID, Phase: name, Total: total, Unit: unit, Lines: lines}
 	m.rate, m.last, m.lastAt, m.dirty = 0, 0, m.since, true
@@ -75,6 +78,21 @@ func (m *meter) Note(text string) {
 	defer m.mu.Unlock()
 	m.sample.Note = m.x.Secrets.Redact(text)
 	m.dirty = true
+}
+
+// leave remembers how far a phase has come, where it counts anything; mu is held.
+func (m *meter) leave() {
+	if m.sample.Unit != recovery.NoUnit && m.sample.Done > 0 {
+		m.past.further(progress{m.sample.Phase: m.sample.Total - m.sample.Done})
+	}
+}
+
+// came is how far the attempt has come.
+func (m *meter) came() progress {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leave()
+	return m.past
 }
 
 // Log keeps a line in the step's log file. It is shown once it can be read there, too.

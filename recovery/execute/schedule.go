@@ -160,7 +160,7 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 	if x.recordLocked(failed) != nil || x.state.Stop != nil {
 		return
 	}
-	if !x.triesLater(s, err) {
+	if !x.triesLater(s, err, r.meter.came()) {
 		x.askAbout(s)
 	}
 }
