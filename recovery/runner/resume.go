@@ -25,94 +25,146 @@ func Resume(ctx context.Context, o Options, stop string) (*Run, error) {
 			return nil, err
 		}
 	}
-	dir := o.Home.RunDir(o.Plan.Run)
-	path := filepath.Join(dir, journal.Name)
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) { // it died before it began
-		j, err := journal.Create(path, o.Plan.Runbook.SHA256)
-		if err == nil {
-			err = errors.Join(j.Close(), o.Home.open(path, 0o640))
-		}
-		if err != nil && !errors.Is(err, fs.ErrExist) { // another process takes it up too
-			return nil, err
-		}
+	l, err := o.find(stop)
+	if err != nil {
+		return nil, err
+	}
+	if l.state.Result != "" {
+		return nil, o.endedAlready(l)
+	}
+	first, err := o.goesOn(l, stop)
+	if err != nil {
+		return nil, l.letGo(err)
+	}
+	return begin(ctx, o, l.journal, l.held, l.events, first...)
+}
+
+// left is a run as its dead runner has left it. Its journal is held by this process.
+type left struct {
+	dir     string
+	held    *os.File
+	journal *journal.Journal
+	events  []recovery.Event
+	state   recovery.State
+}
+
+// letGo lets others take the run up, because of an error.
+func (l *left) letGo(err error) error { return errors.Join(err, l.journal.Close(), l.held.Close()) }
+
+// find holds the journal of a run whose runner died, and reads what it says.
+func (o *Options) find(stop string) (*left, error) {
+	l := &left{dir: o.Home.RunDir(o.Plan.Run), state: recovery.NewState(o.Plan)}
+	path := filepath.Join(l.dir, journal.Name)
+	if err := o.createMissing(path); err != nil {
+		return nil, err
 	}
 	// Before the lock is held nothing may be changed, the torn end of a line
 	// that a living runner is writing least of all.
-	held, err := lock(path)
-	if err != nil {
+	var err error
+	if l.held, err = lock(path); err != nil {
 		return nil, refused(o.Plan.Run, path, err)
 	}
 	if stop == "" {
-		if err := o.ours(held); err != nil {
-			return nil, errors.Join(err, held.Close())
+		if err := o.ours(l.held); err != nil {
+			return nil, errors.Join(err, l.held.Close())
 		}
 	}
-	j, events, err := journal.Open(path, o.Plan.Runbook.SHA256)
-	if err != nil {
-		return nil, errors.Join(err, held.Close())
+	if l.journal, l.events, err = journal.Open(path, o.Plan.Runbook.SHA256); err != nil {
+		return nil, errors.Join(err, l.held.Close())
 	}
-	if err := samePlan(dir, events); err != nil {
-		return nil, errors.Join(err, j.Close(), held.Close())
+	if err := samePlan(l.dir, l.events); err != nil {
+		return nil, l.letGo(err)
 	}
-	s := recovery.NewState(o.Plan)
-	for _, e := range events {
-		s = recovery.Fold(s, e)
+	for _, e := range l.events {
+		l.state = recovery.Fold(l.state, e)
 	}
-	var first []recovery.Payload
+	return l, nil
+}
+
+// createMissing makes the journal of a run whose runner died before it began.
+func (o *Options) createMissing(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // who opens it finds out
+	}
+	j, err := journal.Create(path, o.Plan.Runbook.SHA256)
+	if errors.Is(err, fs.ErrExist) { // another process takes it up too
+		return nil
+	}
+	if err == nil {
+		err = errors.Join(j.Close(), o.Home.open(path, 0o640))
+	}
+	return err
+}
+
+// endedAlready refuses a run that has ended, and finishes what its runner could not after that.
+func (o *Options) endedAlready(l *left) error {
+	if err := errors.Join(l.journal.Close(), o.report(l.dir), o.Home.vanish(o.Plan.Run, true), l.held.Close()); err != nil {
+		return err
+	}
+	return recovery.Errorf("read its report: comeback report show "+o.Plan.Run, "run %s has ended already", o.Plan.Run).WithExit(recovery.Usage)
+}
+
+// goesOn are the payloads with which a run goes on, or begins where it never has.
+func (o *Options) goesOn(l *left, stop string) ([]recovery.Payload, error) {
+	first, err := o.takesUp(l, stop)
 	switch {
-	case s.Result != "":
-		err := errors.Join(j.Close(), o.report(dir), o.Home.vanish(o.Plan.Run, true), held.Close())
-		if err == nil {
-			err = recovery.Errorf("read its report: comeback report show "+o.Plan.Run, "run %s has ended already", o.Plan.Run).WithExit(recovery.Usage)
-		}
+	case err != nil:
 		return nil, err
-	case len(events) == 0:
-		b, err := os.ReadFile(filepath.Join(dir, recovery.PlanFile))
-		if err != nil {
-			return nil, errors.Join(err, j.Close(), held.Close())
-		}
-		first = append(first, o.first(b)...)
-	default:
-		err := o.here(&s, stop)
-		var left []recovery.Artifact
-		if err == nil {
-			left, err = leftovers(dir, events)
-		}
-		if err != nil {
-			return nil, errors.Join(err, j.Close(), held.Close())
-		}
-		why := "its runner had died"
-		if s.BootID != bootID() {
-			why = "the host was started again"
-		} else {
-			unknown, err := execute.EndBlocks(&s)
-			switch {
-			case err != nil && stop != "":
-				why, err = why+"; "+err.Error(), nil
-			case err != nil:
-			case stop == "":
-				err = execute.Unjudged(&s, unknown)
-			case len(unknown) > 0: // nothing is run again, and what is live cannot wait
-				why += "; it has left " + execute.Named(unknown)
-			}
-			if err != nil {
-				return nil, errors.Join(err, j.Close(), held.Close())
-			}
-		}
-		first = append(first, recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: why, Version: o.Version, By: o.Operator,
-			Unattended: o.Unattended, Artifacts: left})
-		if o.Confirmed != "" {
-			first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: s.PlanSHA256, By: o.Operator, Loss: s.Gone()})
-		}
+	case stop != "":
+		return append(first, recovery.StopAsked{By: o.Operator, Reason: stop}), nil
+	case o.Unattended:
+		return first, o.confirmed(l.state, first)
 	}
-	if stop != "" {
-		first = append(first, recovery.StopAsked{By: o.Operator, Reason: stop})
-	} else if o.Unattended {
-		if err := o.confirmed(s, first); err != nil {
-			return nil, errors.Join(err, j.Close(), held.Close())
+	return first, nil
+}
+
+// takesUp are the payloads that tell that a run is taken up.
+func (o *Options) takesUp(l *left, stop string) ([]recovery.Payload, error) {
+	if len(l.events) == 0 {
+		b, err := os.ReadFile(filepath.Join(l.dir, recovery.PlanFile))
+		if err != nil {
+			return nil, err
 		}
+		return o.first(b), nil
 	}
-	return begin(ctx, o, j, held, events, first...)
+	if err := o.here(&l.state, stop); err != nil {
+		return nil, err
+	}
+	artifacts, err := leftovers(l.dir, l.events)
+	if err != nil {
+		return nil, err
+	}
+	why, err := whyInterrupted(&l.state, stop)
+	if err != nil {
+		return nil, err
+	}
+	first := []recovery.Payload{recovery.RunResumed{PID: os.Getpid(), BootID: bootID(), Reason: why, Version: o.Version, By: o.Operator,
+		Unattended: o.Unattended, Artifacts: artifacts}}
+	if o.Confirmed != "" {
+		first = append(first, recovery.Confirmed{Name: o.Confirmed, PlanSHA256: l.state.PlanSHA256, By: o.Operator, Loss: l.state.Gone()})
+	}
+	return first, nil
+}
+
+// whyInterrupted says why nobody ran the run, and ends what its blocks have left running. What
+// it cannot judge of that it refuses to go on with; a stop does not wait for it.
+func whyInterrupted(s *recovery.State, stop string) (string, error) {
+	if s.BootID != bootID() {
+		return "the host was started again", nil
+	}
+	why := "its runner had died"
+	unknown, err := execute.EndBlocks(s)
+	switch {
+	case err != nil && stop != "":
+		return why + "; " + err.Error(), nil
+	case err != nil:
+		return "", err
+	case stop == "":
+		return why, execute.Unjudged(s, unknown)
+	case len(unknown) > 0: // nothing is run again, and what is live cannot wait
+		return why + "; it has left " + execute.Named(unknown), nil
+	}
+	return why, nil
 }
 
 // confirmed refuses what could not change live once these payloads are recorded.

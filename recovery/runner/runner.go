@@ -167,83 +167,110 @@ func (o *Options) finish(dir string) error {
 // begin records the first events and starts the executor. It closes the journal
 // and gives up its lock when the run has ended or could not begin.
 func begin(ctx context.Context, o Options, j *journal.Journal, held *os.File, past []recovery.Event, first ...recovery.Payload) (*Run, error) {
-	dir := o.Home.RunDir(o.Plan.Run)
-	r := &Run{Options: o, dir: dir, cast: newBroadcast(past), done: make(chan struct{})}
-	abandon := func(err error) (*Run, error) {
+	r := &Run{Options: o, dir: o.Home.RunDir(o.Plan.Run), cast: newBroadcast(past), done: make(chan struct{})}
+	if err := r.prepare(j, past, first); err != nil {
 		if r.server != nil {
 			err = errors.Join(err, r.server.close())
 		}
 		return nil, errors.Join(err, j.Close(), held.Close())
-	}
-	if o.Serve {
-		var err error
-		if r.server, err = listen(r); err != nil {
-			return abandon(err)
-		}
-	}
-	event := func(e recovery.Event) {
-		r.cast.event(e)
-		if o.Event != nil {
-			o.Event(e)
-		}
-	}
-	s := recovery.NewState(o.Plan)
-	for _, e := range past {
-		s = recovery.Fold(s, e)
-	}
-	for _, p := range first {
-		if o.Intent != nil {
-			o.Intent(p)
-		}
-		e, err := recovery.NewEvent(o.Now(), p)
-		if err == nil {
-			e.Data = o.Secrets.RedactJSON(e.Data)
-			e, err = j.Append(e)
-		}
-		if err != nil {
-			return abandon(recovery.Errorf("make room or repair the disk, then: comeback resume "+o.Plan.Run, "record the run: %w", err))
-		}
-		s = recovery.Fold(s, e)
-		event(e)
-	}
-	var err error
-	r.exec, err = execute.New(execute.Options{Plan: o.Plan, Dir: dir, Journal: j, State: s, Kinds: o.Kinds, Releasers: o.Releasers,
-		OpenStore: o.OpenStore, Secrets: o.Secrets, Hidden: []string{o.Home.live()}, Owner: o.Owner, Now: o.Now, Uptime: o.Uptime, Unattended: o.Unattended,
-		VerifyApproval: o.VerifyApproval, Hold: o.Hold, Identify: o.Identify, Watched: func() bool { return len(r.cast.here()) > 0 },
-		Intent: o.Intent, Event: event, Sample: r.cast.sample})
-	if err != nil {
-		return abandon(err)
 	}
 	if r.server != nil {
 		r.server.serve()
 	}
 	go func() {
 		defer close(r.done)
-		r.state, r.err = r.exec.Run(ctx)
-		r.err = errors.Join(r.err, j.Close())
-		released := make(chan error, 1)
-		go func() {
-			var err error
-			if o.Release != nil {
-				err = o.Release()
-			}
-			released <- err
-		}()
-		if r.err == nil && o.Finish != nil {
-			r.err = o.finish(dir)
-		}
-		// Whoever reads the end finds nothing that belongs to a living run.
-		notReleased := <-released
-		r.err = errors.Join(r.err, o.Home.vanish(o.Plan.Run, r.state.Result != ""), held.Close())
-		called := r.call()
-		r.cast.end(r.err)
-		r.err = errors.Join(r.err, notReleased)
-		if r.server != nil {
-			r.err = errors.Join(r.err, r.server.close())
-		}
-		<-called
+		r.carryOut(ctx, j, held)
 	}()
 	return r, nil
+}
+
+// prepare makes the run's socket, records its first events and makes its executor.
+func (r *Run) prepare(j *journal.Journal, past []recovery.Event, first []recovery.Payload) error {
+	if r.Serve {
+		var err error
+		if r.server, err = listen(r); err != nil {
+			return err
+		}
+	}
+	s := recovery.NewState(r.Options.Plan)
+	for _, e := range past {
+		s = recovery.Fold(s, e)
+	}
+	for _, p := range first {
+		e, err := r.record(j, p)
+		if err != nil {
+			return recovery.Errorf("make room or repair the disk, then: comeback resume "+r.Options.Plan.Run, "record the run: %w", err)
+		}
+		s = recovery.Fold(s, e)
+		r.tell(e)
+	}
+	var err error
+	r.exec, err = r.executor(j, s)
+	return err
+}
+
+// record makes an event durable that the run begins or goes on with.
+func (r *Run) record(j *journal.Journal, p recovery.Payload) (recovery.Event, error) {
+	if r.Intent != nil {
+		r.Intent(p)
+	}
+	e, err := recovery.NewEvent(r.Now(), p)
+	if err != nil {
+		return e, err
+	}
+	e.Data = r.Secrets.RedactJSON(e.Data)
+	return j.Append(e)
+}
+
+// tell tells everybody of an event that is recorded.
+func (r *Run) tell(e recovery.Event) {
+	r.cast.event(e)
+	if r.Event != nil {
+		r.Event(e)
+	}
+}
+
+// executor makes what carries out the rest of the run.
+func (r *Run) executor(j *journal.Journal, s recovery.State) (*execute.Executor, error) {
+	o := r.Options
+	return execute.New(execute.Options{Plan: o.Plan, Dir: r.dir, Journal: j, State: s, Kinds: o.Kinds, Releasers: o.Releasers,
+		OpenStore: o.OpenStore, Secrets: o.Secrets, Hidden: []string{o.Home.live()}, Owner: o.Owner, Now: o.Now, Uptime: o.Uptime, Unattended: o.Unattended,
+		VerifyApproval: o.VerifyApproval, Hold: o.Hold, Identify: o.Identify, Watched: func() bool { return len(r.cast.here()) > 0 },
+		Intent: o.Intent, Event: r.tell, Sample: r.cast.sample})
+}
+
+// carryOut carries the run out to its end and its report, and lets everybody go.
+func (r *Run) carryOut(ctx context.Context, j *journal.Journal, held *os.File) {
+	r.state, r.err = r.exec.Run(ctx)
+	r.err = errors.Join(r.err, j.Close())
+	released := r.giveBack()
+	if r.err == nil && r.Finish != nil {
+		r.err = r.finish(r.dir)
+	}
+	// Whoever reads the end finds nothing that belongs to a living run.
+	notReleased := <-released
+	r.err = errors.Join(r.err, r.Home.vanish(r.Options.Plan.Run, r.state.Result != ""), held.Close())
+	called := r.call()
+	r.cast.end(r.err)
+	r.err = errors.Join(r.err, notReleased)
+	if r.server != nil {
+		r.err = errors.Join(r.err, r.server.close())
+	}
+	<-called
+}
+
+// giveBack gives the live targets back while the report is written, and tells once how that
+// went.
+func (r *Run) giveBack() <-chan error {
+	released := make(chan error, 1)
+	go func() {
+		var err error
+		if r.Release != nil {
+			err = r.Release()
+		}
+		released <- err
+	}()
+	return released
 }
 
 // lastCall is how long those who watch are kept to see how the call of the run's end goes.
