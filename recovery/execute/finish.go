@@ -101,93 +101,130 @@ func (x *Executor) release(ctx context.Context) {
 // exception. A run that was stopped before ends as interrupted, and by its exit code is
 // cleaned up only where it is.
 func Ending(s *recovery.State, p *recovery.Plan) recovery.RunEnded {
-	var failed, exceptions []string
-	exit := recovery.Failed
-	for i := range s.Steps {
-		st := &s.Steps[i]
-		unprotected := st.Phase == recovery.Protect && (st.State == recovery.FailedAt || st.State == recovery.Skipped) && s.Opened()
+	v := verdict{state: s, plan: p, exit: recovery.Failed}
+	v.steps()
+	v.claims()
+	v.rest()
+	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
+	switch {
+	case s.Stop != nil && s.Stop.By != recovery.Program && !deliberate && !s.CameBack():
+		return v.interrupted()
+	case len(v.failed) > 0 && v.exit == recovery.Refused:
+		return recovery.RunEnded{Result: recovery.ResultRefused, Exit: v.exit, Says: v.failed[0] + v.spared}
+	case len(v.failed) > 0:
+		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: v.exit, Says: v.failed[0] + v.spared}
+	case len(s.Steps) == 0:
+		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: recovery.Failed, Says: "the plan has no steps"}
+	case len(v.exceptions) > 0:
+		says := "1 exception: " + v.exceptions[0]
+		if n := len(v.exceptions); n > 1 {
+			says = fmt.Sprintf("%d exceptions, the first: %s", n, v.exceptions[0])
+		}
+		return recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: says}
+	}
+	return v.passed()
+}
+
+// verdict is what a run has come to, gathered from its steps, its claims and what was not done.
+type verdict struct {
+	state *recovery.State
+	plan  *recovery.Plan
+
+	failed     []string // steps that have failed
+	exit       recovery.Exit
+	exceptions []string
+	left       []string // what was not given back
+	again      string   // what can be done about that
+	spared     string   // what of live was not given back, because others have changed it since
+}
+
+// steps judges how the steps have ended.
+func (v *verdict) steps() {
+	for i := range v.state.Steps {
+		st := &v.state.Steps[i]
+		unprotected := st.Phase == recovery.Protect && (st.State == recovery.FailedAt || st.State == recovery.Skipped) && v.state.Opened()
 		switch {
 		case unprotected:
-			exceptions = append(exceptions, "not protected: "+st.Says+": "+whyUnprotected(s, st))
+			v.except("not protected: " + st.Says + ": " + whyUnprotected(v.state, st))
 		case st.State == recovery.Done:
-			exceptions = append(exceptions, st.Outcome.Exceptions...)
+			v.except(st.Outcome.Exceptions...)
 			for _, what := range st.Outcome.Unprotected {
-				exceptions = append(exceptions, "not protected: "+what)
+				v.except("not protected: " + what)
 			}
 		case st.State == recovery.Passed:
-			exceptions = append(exceptions, st.Says+": passed over, "+st.Why)
+			v.except(st.Says + ": passed over, " + st.Why)
 		case st.State == recovery.Skipped && stoppedAt(st): // and whoever recorded that died of it
-			failed = append(failed, st.Says+": stopped while it waited")
+			v.failed = append(v.failed, st.Says+": stopped while it waited")
 		case st.State == recovery.Skipped:
-			exceptions = append(exceptions, st.Says+": "+st.Why)
+			v.except(st.Says + ": " + st.Why)
 		default:
-			failed = append(failed, st.Says+": "+st.Error)
+			v.failed = append(v.failed, st.Says+": "+st.Error)
 			if st.ExitCode == recovery.Refused {
-				exit = recovery.Refused
+				v.exit = recovery.Refused
 			}
 		}
 	}
-	var left []string
-	again := "for that: comeback stop " + s.Run
-	for _, c := range s.Held() {
-		left = append(left, fmt.Sprintf("%s %s", c.Kind, c.ID))
-		if p.OfLive(s, c) { // people may go on there, and no other run gives it back
-			again = "what was made of what is live has to be put right by hand; see: comeback status " + s.Run
+}
+
+// claims judges what the run has made: what is still there, and what was left to others.
+func (v *verdict) claims() {
+	v.again = "for that: comeback stop " + v.state.Run
+	for _, c := range v.state.Held() {
+		v.left = append(v.left, fmt.Sprintf("%s %s", c.Kind, c.ID))
+		if v.plan.OfLive(v.state, c) { // people may go on there, and no other run gives it back
+			v.again = "what was made of what is live has to be put right by hand; see: comeback status " + v.state.Run
 		}
 		what := "could not be removed"
 		if c.OnPurpose {
 			what = "is still there"
 		}
-		exceptions = append(exceptions, fmt.Sprintf("%s %s %s: %s", c.Kind, c.ID, what, c.Kept))
+		v.except(fmt.Sprintf("%s %s %s: %s", c.Kind, c.ID, what, c.Kept))
 	}
-	spared := ""
-	for _, c := range s.Claims {
+	for _, c := range v.state.Claims {
 		if c.Spared != "" {
-			spared += "; " + c.Spared
-			exceptions = append(exceptions, c.Spared)
+			v.spared += "; " + c.Spared
+			v.except(c.Spared)
 		}
 	}
-	for _, n := range p.NotExecuted {
+}
+
+// rest judges what was not checked, and what nobody can know.
+func (v *verdict) rest() {
+	for _, n := range v.plan.NotExecuted {
 		if n.Check {
-			exceptions = append(exceptions, fmt.Sprintf("not checked: %s, because %s", n.What, n.Why))
+			v.except(fmt.Sprintf("not checked: %s, because %s", n.What, n.Why))
 		}
 	}
-	exceptions = append(exceptions, s.Unknown...)
-	for _, c := range s.ClockSteps {
-		exceptions = append(exceptions, c.Says())
+	v.except(v.state.Unknown...)
+	for _, c := range v.state.ClockSteps {
+		v.except(c.Says())
 	}
-	deliberate := slices.ContainsFunc(s.Steps, func(st recovery.StepState) bool { return stoppedAt(&st) })
+}
+
+func (v *verdict) except(what ...string) { v.exceptions = append(v.exceptions, what...) }
+
+// interrupted is the end of a run that somebody has stopped before it came to its own.
+func (v *verdict) interrupted() recovery.RunEnded {
+	end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + v.state.Stop.Reason + v.spared}
+	if len(v.left) > 0 {
+		end.Exit = recovery.WithExceptions
+		end.Says += fmt.Sprintf("; not given back: %s; %s", strings.Join(v.left, ", "), v.again)
+	}
+	return end
+}
+
+// passed is the end of a run of which nothing has to be said.
+func (v *verdict) passed() recovery.RunEnded {
+	says := fmt.Sprintf("every step done, %s, everything cleaned up", v.state.ChecksSay())
 	switch {
-	case s.Stop != nil && s.Stop.By != recovery.Program && !deliberate && !s.CameBack():
-		end := recovery.RunEnded{Result: recovery.ResultInterrupted, Exit: recovery.Interrupted, Says: "stopped: " + s.Stop.Reason + spared}
-		if len(left) > 0 {
-			end.Exit = recovery.WithExceptions
-			end.Says += fmt.Sprintf("; not given back: %s; %s", strings.Join(left, ", "), again)
-		}
-		return end
-	case len(failed) > 0 && exit == recovery.Refused:
-		return recovery.RunEnded{Result: recovery.ResultRefused, Exit: exit, Says: failed[0] + spared}
-	case len(failed) > 0:
-		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: exit, Says: failed[0] + spared}
-	case len(s.Steps) == 0:
-		return recovery.RunEnded{Result: recovery.ResultFailed, Exit: recovery.Failed, Says: "the plan has no steps"}
-	case len(exceptions) > 0:
-		says := "1 exception: " + exceptions[0]
-		if n := len(exceptions); n > 1 {
-			says = fmt.Sprintf("%d exceptions, the first: %s", n, exceptions[0])
-		}
-		return recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: says}
-	}
-	says := fmt.Sprintf("every step done, %s, everything cleaned up", s.ChecksSay())
-	switch {
-	case p.Expires != nil:
+	case v.plan.Expires != nil:
 		says = "everything that was to go is gone"
-	case p.GivesBack != nil:
-		says = "everything that run " + p.Parent + " still held is given back"
-	case p.Mode == recovery.Recovery:
-		says = "came back, " + s.ChecksSay()
+	case v.plan.GivesBack != nil:
+		says = "everything that run " + v.plan.Parent + " still held is given back"
+	case v.plan.Mode == recovery.Recovery:
+		says = "came back, " + v.state.ChecksSay()
 	}
-	for _, h := range s.HandedOver {
+	for _, h := range v.state.HandedOver {
 		says += "; " + h.Component + " " + h.Where()
 	}
 	return recovery.RunEnded{Result: recovery.ResultPassed, Exit: recovery.CameBack, Says: says}
