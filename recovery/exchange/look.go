@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
+	"comeback/recovery/mounts"
 )
 
 // Look reads which two are to change places, and refuses what could not be
@@ -96,26 +97,17 @@ func NothingMounted(dir string) error {
 	if err != nil {
 		return err
 	}
-	table, err := os.ReadFile("/proc/self/mountinfo")
+	all, err := mounts.Read()
 	if err != nil {
 		return fmt.Errorf("look what is mounted below %s: %w", dir, err)
 	}
-	for line := range strings.Lines(string(table)) {
-		// "36 35 98:0 /root /the/mount/point options …", where \040 is a space.
-		fields := strings.Fields(line)
-		if len(fields) < 5 {
-			continue
-		}
-		at := unescaped.Replace(fields[4])
-		if strings.HasPrefix(at, strings.TrimSuffix(dir, "/")+"/") {
-			return refuse("unmount it first, or name the directories on each file system as components of their own", "%s is mounted below %s, and would go along with it", at, dir)
+	for _, m := range all {
+		if strings.HasPrefix(m.Point, strings.TrimSuffix(dir, "/")+"/") {
+			return refuse("unmount it first, or name the directories on each file system as components of their own", "%s is mounted below %s, and would go along with it", m.Point, dir)
 		}
 	}
 	return nil
 }
-
-// unescaped are the characters that the kernel's table of mounts escapes.
-var unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 func refuse(hint, format string, args ...any) error {
 	return recovery.Errorf(hint, "exchange: "+format, args...).WithExit(recovery.Refused)

@@ -6,13 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"comeback/pattern"
 	"comeback/recovery"
+	"comeback/recovery/mounts"
 )
 
 // checkApart refuses scratch that would lie inside of what lives, by whatever name it
@@ -182,30 +182,19 @@ func locate(dir string) (location, error) {
 		}
 		return location{}, fmt.Errorf("look where %s lies: %w", dir, err)
 	}
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, real, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &st); err != nil {
-		return location{}, fmt.Errorf("look where %s lies: %w", dir, err)
-	}
-	table, err := os.ReadFile("/proc/self/mountinfo")
+	there := len(missing) == 0
+	m, seen, err := mounts.Through(real)
 	if err != nil {
 		return location{}, fmt.Errorf("look where %s lies: %w", dir, err)
 	}
-	for line := range strings.Lines(string(table)) {
-		// "36 35 98:0 /root /the/mount/point options …", where \040 is a space.
-		fields := strings.Fields(line)
-		if len(fields) < 5 || fields[0] != strconv.FormatUint(st.Mnt_id, 10) {
-			continue
-		}
-		rel, err := filepath.Rel(unescaped.Replace(fields[4]), real)
-		if err != nil {
-			return location{}, fmt.Errorf("look where %s lies: %w", dir, err)
-		}
-		path := filepath.Join(append([]string{unescaped.Replace(fields[3]), rel}, missing...)...)
-		return location{device: fields[2], path: path, there: len(missing) == 0}, nil
+	if seen {
+		inside, err := m.Inside(real)
+		return location{device: m.Device, path: filepath.Join(append([]string{inside}, missing...)...), there: there}, err
 	}
 	// A mount that this process does not see the root of: its own names have to do.
-	return location{device: fmt.Sprintf("%d:%d", st.Dev_major, st.Dev_minor), path: filepath.Join(append([]string{real}, missing...)...), there: len(missing) == 0}, nil
+	var st unix.Stat_t
+	if err := unix.Lstat(real, &st); err != nil {
+		return location{}, fmt.Errorf("look where %s lies: %w", dir, err)
+	}
+	return location{device: fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)), path: filepath.Join(append([]string{real}, missing...)...), there: there}, nil
 }
-
-// unescaped are the characters that the kernel's table of mounts escapes.
-var unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"comeback/recovery/mounts"
 )
 
 // A program that has no process namespace can leave others behind it, in a session and a
@@ -124,15 +126,13 @@ func killEach(dir string) error {
 
 // cgroupRoot is where the hierarchy of version 2 is mounted.
 func cgroupRoot() (string, error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	all, err := mounts.Read()
 	if err != nil {
 		return "", err
 	}
-	for lines := bufio.NewScanner(bytes.NewReader(mounts)); lines.Scan(); {
-		// 36 35 98:0 ROOT PLACE OPTIONS more - TYPE SOURCE MORE; see man 5 proc.
-		before, after, _ := strings.Cut(lines.Text(), " - ")
-		if fields := strings.Fields(before); len(fields) > 4 && strings.HasPrefix(after, "cgroup2 ") && fields[3] == "/" {
-			return unescape(fields[4]), nil
+	for _, m := range all {
+		if m.Type == "cgroup2" && m.Root == "/" {
+			return m.Point, nil
 		}
 	}
 	return "", fmt.Errorf("%w: the hierarchy of version 2 is not mounted", ErrNoCgroup)

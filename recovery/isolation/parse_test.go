@@ -22,14 +22,6 @@ func TestBoundSockets(t *testing.T) {
 	}
 }
 
-func TestMountPoints(t *testing.T) {
-	const text = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n30 22 0:5 / /srv/two\\040words\\134x rw - tmpfs tmpfs rw\n"
-	got, err := mountPoints(strings.NewReader(text))
-	if want := []string{"/", `/srv/two words\x`}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%q, %v; want %q", got, err, want)
-	}
-}
-
 func TestParseStat(t *testing.T) {
 	for text, want := range map[string]stat{
 		"7 (sleep) S 1 42 41 0 -1\n":    {"sleep", "S", 42, 41},
@@ -58,17 +50,6 @@ func FuzzBoundSockets(f *testing.F) {
 			if err == nil && !strings.HasPrefix(p, "/") {
 				t.Errorf("%q is no path", p)
 			}
-		}
-	})
-}
-
-func FuzzUnescape(f *testing.F) {
-	f.Add(`/a\040b`)
-	f.Add(`\`)
-	f.Add(`\9999`)
-	f.Fuzz(func(t *testing.T, text string) {
-		if got := unescape(text); !strings.Contains(text, `\`) && got != text {
-			t.Errorf("%q became %q", text, got)
 		}
 	})
 }

@@ -1,30 +1,23 @@
 package isolation
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"comeback/recovery/mounts"
 )
 
 // setRestReadOnly makes every mount read-only but those at or below the spared
 // paths.
 func setRestReadOnly(spared []string) error {
-	f, err := os.Open("/proc/self/mountinfo")
+	all, err := mounts.Read()
 	if err != nil {
-		return fmt.Errorf("list the mounts: %w", err)
+		return err
 	}
-	defer f.Close()
-	points, err := mountPoints(f)
-	if err != nil {
-		return fmt.Errorf("list the mounts: %w", err)
-	}
-	for _, point := range points {
+	for _, m := range all {
+		point := m.Point
 		if below(point, spared...) {
 			continue
 		}
@@ -36,36 +29,6 @@ func setRestReadOnly(spared []string) error {
 		}
 	}
 	return nil
-}
-
-// mountPoints reads mountinfo.
-func mountPoints(r io.Reader) ([]string, error) {
-	var points []string
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if fields := strings.Fields(lines.Text()); len(fields) > 4 {
-			points = append(points, unescape(fields[4]))
-		}
-	}
-	return points, lines.Err()
-}
-
-// unescape reads the three-digit octal numbers in which the kernel writes
-// blanks and backslashes of a path.
-func unescape(path string) string {
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] == '\\' && i+3 < len(path) {
-			if n, err := strconv.ParseUint(path[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(path[i])
-	}
-	return b.String()
 }
 
 // setReadOnly makes one mount read-only, in this namespace alone, and leaves

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"comeback/recovery/mounts"
 )
 
 // users are the programs that hold on to a tree itself, whatever it is called by now: by
@@ -54,9 +54,13 @@ func users(dir string) ([]string, error) {
 			continue
 		}
 		seen[namespace] = true
-		for m := range mounts(at) {
-			if m.device == lies.device && within(m.root, lies.root) {
-				found = append(found, says+", for which it is mounted at "+m.point)
+		theirs, err := mounts.Of(at)
+		if err != nil {
+			continue // it has ended, or may not be looked at
+		}
+		for _, m := range theirs {
+			if m.Device == lies.Device && within(m.Root, lies.Root) {
+				found = append(found, says+", for which it is mounted at "+m.Point)
 				break
 			}
 		}
@@ -78,42 +82,15 @@ func holds(process, dir string) bool {
 
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 
-// mount is a line of the kernel's table of mounts: what of which device is mounted where.
-// The kernel says the name by which it goes now.
-type mount struct{ id, device, root, point string }
-
-func mounts(process string) func(yield func(mount) bool) {
-	return func(yield func(mount) bool) {
-		table, err := os.ReadFile(filepath.Join(process, "mountinfo"))
-		if err != nil {
-			return
-		}
-		for line := range strings.Lines(string(table)) {
-			// "36 35 98:0 /root /the/mount/point options …", where \040 is a space.
-			fields := strings.Fields(line)
-			if len(fields) >= 5 && !yield(mount{fields[0], fields[2], unescaped.Replace(fields[3]), unescaped.Replace(fields[4])}) {
-				return
-			}
-		}
+// mountedAt is where a directory lies in its file system, as a mount of it there would be
+// called; it lies nowhere where that is not known.
+func mountedAt(dir string) mounts.Mount {
+	m, seen, err := mounts.Through(dir)
+	if err != nil || !seen {
+		return mounts.Mount{}
 	}
-}
-
-// unescaped are the characters that the kernel's table of mounts escapes.
-var unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-
-// mountedAt is where a directory lies in its file system; it lies nowhere where that is
-// not known.
-func mountedAt(dir string) mount {
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &st); err != nil || st.Mask&unix.STATX_MNT_ID == 0 {
-		return mount{}
+	if m.Root, err = m.Inside(dir); err != nil {
+		return mounts.Mount{}
 	}
-	for m := range mounts("/proc/self") {
-		rel, err := filepath.Rel(m.point, dir)
-		if m.id == strconv.FormatUint(st.Mnt_id, 10) && err == nil {
-			m.root = filepath.Join(m.root, rel)
-			return m
-		}
-	}
-	return mount{}
+	return m
 }
