@@ -148,14 +148,11 @@ func systemOf(ctx context.Context, tx pgx.Tx) (id string, err error) {
 	err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, "select system_identifier::text from pg_control_system()").Scan(&id)
 	})
-	if codeOf(err) == insufficientPrivilege {
+	if postgres.NotAllowed(err) {
 		return "", nil
 	}
 	return id, err
 }
-
-// insufficientPrivilege is the SQLSTATE of what a role may not do.
-const insufficientPrivilege = "42501"
 
 // findTools finds the programs of the server's major, or of the next newer one.
 func (t *taking) findTools() error {

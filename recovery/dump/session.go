@@ -320,7 +320,6 @@ const (
 	duplicateBase   = "42P04"
 	noDatabase      = "3D000"
 	copyFailed      = "57014" // the client, which is us, ended a COPY
-	notAllowed      = "42501"
 	notReady        = "55000" // also a materialized view that was not filled
 )
 
@@ -355,7 +354,7 @@ func (s *session) forgive(ctx context.Context, p script.Part, err error) error {
 	case strings.HasPrefix(summary, "REFRESH MATERIALIZED VIEW ") && (strings.HasPrefix(code, "08") || strings.HasPrefix(code, "HV") || s.unfilled && code == notReady):
 		s.unfilled = true
 		s.exceptions = append(s.exceptions, fmt.Sprintf("%s%s: %s; the scratch server reaches no other", s.lineOf(p.Line), summary, messageOf(err)))
-	case code == notAllowed:
+	case postgres.NotAllowed(err):
 		return s.permit(ctx, p, err)
 	default:
 		return err

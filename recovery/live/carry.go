@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // carry gives the new database what belongs to a database and is in no dump of
@@ -292,7 +293,7 @@ func secretless(err error) error {
 	if code == "" {
 		return err
 	}
-	if code == insufficientPrivilege {
+	if postgres.NotAllowed(err) {
 		return &recovery.Error{What: "this role may not set it", Hint: "use a superuser, or reset it on the live database first", Exit: recovery.Refused, Err: err}
 	}
 	return &recovery.Error{What: "the server refuses its value (" + code + ")", Hint: "reset it on the live database first", Err: err}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // Fenced is what Fence has done.
@@ -151,7 +152,7 @@ func (s *server) terminate(ctx context.Context, o one, left []Sessions, first bo
 		}
 	}
 	_, err := s.conn.Exec(ctx, "select pg_terminate_backend(pid) from pg_stat_activity where datid = $1::oid and pid <> pg_backend_pid()", o.OID)
-	if codeOf(err) == insufficientPrivilege {
+	if postgres.NotAllowed(err) {
 		return recovery.Errorf(fmt.Sprintf("end them by hand, or as a superuser: grant pg_signal_backend to %s; sessions of superusers only a superuser can end", ident(s.conn.Config().User)),
 			"refused: this role may not end the sessions of database %s (%s): %s", o.Name, describeAll(left), words(err)).WithExit(recovery.Refused)
 	}
@@ -263,12 +264,12 @@ func explain(err error) error {
 	if pg.Detail != "" {
 		says += " (" + pg.Detail + ")"
 	}
-	switch pg.Code {
-	case insufficientPrivilege:
+	switch {
+	case postgres.NotAllowed(err):
 		hint, exit = "use a role that owns the database and may create databases, or a superuser", recovery.Refused
-	case objectInUse:
+	case pg.Code == objectInUse:
 		hint = "find out whose session or prepared transaction that is, then retry"
-	case lockNotAvailable, queryCanceled:
+	case pg.Code == lockNotAvailable, pg.Code == queryCanceled:
 		hint = "find out who holds a lock on the database, then retry"
 	}
 	return &recovery.Error{What: says, Hint: hint, Exit: exit, Err: err}
@@ -285,11 +286,10 @@ func codeOf(err error) string {
 
 // PostgreSQL's codes.
 const (
-	insufficientPrivilege = "42501"
-	invalidParameter      = "22023"
-	objectInUse           = "55006"
-	lockNotAvailable      = "55P03"
-	queryCanceled         = "57014"
+	invalidParameter = "22023"
+	objectInUse      = "55006"
+	lockNotAvailable = "55P03"
+	queryCanceled    = "57014"
 )
 
 // commandTag is what a statement says that it did.

@@ -92,7 +92,7 @@ func words(err error) string {
 // else is an error.
 func (l *looker) ask(ctx context.Context, conn *pgx.Conn, what, needs string, read func(pgx.Tx) error) error {
 	err := postgres.AskLive(ctx, conn, read)
-	if postgres.Denied(err, "", "") != nil {
+	if postgres.NotAllowed(err) {
 		l.unknown(what, err, needs)
 		return nil
 	}

@@ -76,7 +76,7 @@ func Protected(ctx context.Context, address string, copies []Archive, first stri
 	}
 	// Something must be in the segment, else none is closed; the message is
 	// nobody's transaction.
-	if _, err := conn.Exec(ctx, "select pg_logical_emit_message(false, 'comeback', 'protected')"); err != nil && codeOf(err) != insufficientPrivilege {
+	if _, err := conn.Exec(ctx, "select pg_logical_emit_message(false, 'comeback', 'protected')"); err != nil && !postgres.NotAllowed(err) {
 		return p, fmt.Errorf("write to the log: %w", err)
 	}
 	if p.Segment, err = postgres.SwitchWAL(ctx, conn); err != nil {

@@ -118,7 +118,7 @@ func newestCommit(ctx context.Context, conn *pgx.Conn) (time.Time, error) {
 		return tx.QueryRow(ctx, `select case when current_setting('track_commit_timestamp')::bool and not pg_is_in_recovery()
 			then (select timestamp from pg_last_committed_xact()) end`).Scan(&at)
 	})
-	if Denied(err, "", "") != nil || err == nil && at == nil {
+	if NotAllowed(err) || err == nil && at == nil {
 		return time.Time{}, nil
 	}
 	if err != nil {

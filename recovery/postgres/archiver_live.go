@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"comeback/recovery"
 )
@@ -98,16 +97,3 @@ func AskLive(ctx context.Context, conn *pgx.Conn, ask func(pgx.Tx) error) error 
 	}
 	return ask(tx)
 }
-
-// Denied is the server's refusal for want of a right, in its own words and with
-// the grant that is missing; nil where err is something else.
-func Denied(err error, doing, grant string) *recovery.Error {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code != insufficientPrivilege {
-		return nil
-	}
-	return &recovery.Error{What: doing + ": " + pg.Message, Hint: "as a superuser: " + grant, Exit: recovery.Refused, Err: err}
-}
-
-// insufficientPrivilege is PostgreSQL's code.
-const insufficientPrivilege = "42501"

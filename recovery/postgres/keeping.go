@@ -63,7 +63,7 @@ func ReadKeeping(ctx context.Context, conn *pgx.Conn) (Keeping, error) {
 	err = AskLive(ctx, conn, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, "select coalesce(sum(size), 0)::int8, current_setting('data_directory') from pg_ls_waldir()").Scan(&k.WALBytes, &k.DataDirectory)
 	})
-	if err != nil && Denied(err, "", "") == nil {
+	if err != nil && !NotAllowed(err) {
 		return k, fmt.Errorf("ask the live server what it keeps of its log: %w", err)
 	}
 	return k, nil

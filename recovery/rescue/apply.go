@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 )
 
 // ApplyOptions say what to do.
@@ -240,15 +241,15 @@ func (a *applying) compare(w *work) error {
 func (a *applying) failed(w *work, err error, doing string) error {
 	hint := "look at the preview: leave the table out, or bring it back under another name"
 	if pg := pgError(err); pg != nil {
-		switch pg.Code {
-		case "55P03":
+		switch {
+		case pg.Code == "55P03":
 			hint = "wait for whoever holds it, or allow more time; nothing was changed"
-		case "40P01":
+		case pg.Code == "40P01":
 			hint = "try again; nothing was changed"
-		case "23503":
+		case pg.Code == "23503":
 			hint = fmt.Sprintf("look at the preview: bring back what it refers to as well; where tables refer to each other in a circle, let that be checked in the end (alter table %s alter constraint %s deferrable), then make the rescue again; nothing was changed",
 				quote(pg.SchemaName)+"."+quote(pg.TableName), quote(pg.ConstraintName))
-		case "42501":
+		case postgres.NotAllowed(err):
 			hint = "use a role that owns the table; nothing was changed"
 		}
 	}
