@@ -40,6 +40,23 @@ func (s Settings) Text(key string) string {
 	return ""
 }
 
+// Lives is what the runbook says of where the live component is, its references unresolved:
+// under the first of the keys that it gives. That it gives none is a refusal.
+func (c Component) Lives(keys ...string) (string, error) {
+	for _, key := range keys {
+		if text := c.Settings.Text(key); text != "" {
+			return text, nil
+		}
+	}
+	return "", c.Unplaced(keys[len(keys)-1])
+}
+
+// Unplaced is the refusal of whoever needs the live component where the runbook does not tell
+// where that is; key is what would.
+func (c Component) Unplaced(key string) error {
+	return Errorf("give the component its `"+key+"` in the runbook", "the runbook does not tell where the live %s is", c.Name).WithExit(Usage)
+}
+
 // Copy is a place that holds backups.
 type Copy struct {
 	Name string `json:"name"`

@@ -46,11 +46,10 @@ func (a *app) askLive(ctx context.Context, b *book) liveServers {
 }
 
 func (a *app) connectLive(ctx context.Context, b *book, c recovery.Component) (*pgx.Conn, error) {
-	address := c.Settings.Text("url")
-	if address == "" {
-		return nil, recovery.Errorf("give the component its url in the runbook", "the runbook does not tell where it is")
+	address, err := c.Lives("url")
+	if err == nil {
+		address, err = b.secrets.Expand(address)
 	}
-	address, err := b.secrets.Expand(address)
 	if err != nil {
 		return nil, err
 	}

@@ -76,11 +76,10 @@ func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) err
 
 // receivedFrom is how the log of a live server is received.
 func receivedFrom(ctx context.Context, b *book, c recovery.Component) (push.Server, error) {
-	address := c.Settings.Text("admin")
-	if address == "" {
-		address = c.Settings.Text("url")
+	address, err := c.Lives("admin", "url")
+	if err == nil {
+		address, err = b.secrets.Expand(address)
 	}
-	address, err := b.secrets.Expand(address)
 	if err != nil {
 		return push.Server{}, err
 	}

@@ -189,3 +189,15 @@ func TestWALReceive_serverGone(t *testing.T) {
 		}
 	}
 }
+
+// Where the runbook does not tell where the database lives, no other server's log is received
+// in its place: not that of one at the usual address of this host either.
+func TestWALReceive_nowhere(t *testing.T) {
+	book := filepath.Join(t.TempDir(), "shop.md")
+	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\ncopies:\n  nearby: {url: %q}\ncomponents:\n  database: {kind: postgres}\n---\n# Shop\n\n## Restore\nBudget: 5m.\n\n```yaml\nrestore: database\n```\n",
+		"file://"+t.TempDir())
+	if err := os.WriteFile(book, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	newRig(t).run(t.Context(), "wal", "receive", book, "--slot", "comeback").has(t, recovery.Usage, "the runbook does not tell where the live database is", "next: give the component its `url` in the runbook")
+}

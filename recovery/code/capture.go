@@ -90,7 +90,7 @@ func openLive(src recovery.Capture) (*liveRepo, error) {
 		return nil, err
 	}
 	if !filepath.IsAbs(dir) {
-		return nil, recovery.Errorf("give the component the path of its checkout in the runbook", "the runbook does not tell where the live checkout is").WithExit(recovery.Usage)
+		return nil, src.Component.Unplaced("path")
 	}
 	program := findGit()
 	if program == "" {

@@ -88,11 +88,10 @@ type captured struct {
 }
 
 func (t *taking) connect(ctx context.Context) error {
-	address := t.Component.Settings.Text("url")
-	if address == "" {
-		return recovery.Errorf("give the component its url in the runbook", "the runbook does not tell where the live database is").WithExit(recovery.Usage)
+	address, err := t.Component.Lives("url")
+	if err != nil {
+		return err
 	}
-	var err error
 	if t.address, err = t.Secret(address); err != nil {
 		return err
 	}

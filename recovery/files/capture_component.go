@@ -105,7 +105,7 @@ func (e engine) live(src recovery.Capture) (dir string, paths []string, err erro
 		all = append(all, filepath.Clean(p))
 	}
 	if len(all) == 0 {
-		return "", nil, recovery.Errorf("give the component its `"+key+"` in the runbook", "the runbook does not tell where the live files are").WithExit(recovery.Usage)
+		return "", nil, src.Component.Unplaced(key)
 	}
 	if len(all) == 1 {
 		info, err := os.Stat(all[0])

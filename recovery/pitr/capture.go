@@ -47,12 +47,11 @@ type basing struct {
 
 // address is how a role that may replicate reaches the server.
 func (t *basing) address() (string, error) {
-	for _, key := range []string{"admin", "url"} {
-		if text := t.Component.Settings.Text(key); text != "" {
-			return t.Secret(text)
-		}
+	text, err := t.Component.Lives("admin", "url")
+	if err != nil {
+		return "", err
 	}
-	return "", recovery.Errorf("give the component its url in the runbook", "the runbook does not tell where the live server is").WithExit(recovery.Usage)
+	return t.Secret(text)
 }
 
 func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {

@@ -423,7 +423,7 @@ func TestLook_databaseMadeAnew(t *testing.T) {
 	if differs := target.Identity.Differences(other); err != nil || len(differs) != 1 || !strings.HasPrefix(differs[0], "database oid was ") {
 		t.Errorf("made anew: %q, %v", differs, err)
 	}
-	if _, err := rescue.Look(within(t), recovery.Component{Name: "database"}, expand); recovery.ExitOf(err) != recovery.Refused {
+	if _, err := rescue.Look(within(t), recovery.Component{Name: "database"}, expand); recovery.ExitOf(err) != recovery.Usage {
 		t.Errorf("without an address: %v", err)
 	}
 }

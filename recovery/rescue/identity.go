@@ -22,9 +22,9 @@ const Into recovery.ComponentKind = "postgres database"
 // Look reads the live database of a component as the target of a rescue. It only
 // reads.
 func Look(ctx context.Context, c recovery.Component, expand func(string) (string, error)) (recovery.Target, error) {
-	address := c.Settings.Text("url")
-	if address == "" {
-		return recovery.Target{}, refusedf("give the component its url in the runbook", "the runbook does not tell where %s is", c.Name)
+	address, err := c.Lives("url")
+	if err != nil {
+		return recovery.Target{}, err
 	}
 	t := recovery.Target{ID: recovery.TargetID("live/" + c.Name), Component: c.Name, Switches: Into, Address: address}
 	id, err := identify(ctx, t, expand)

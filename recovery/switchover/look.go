@@ -1,7 +1,6 @@
 package switchover
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,9 +21,9 @@ func (switcher) Look(ctx context.Context, c recovery.Component, _ []recovery.Cop
 	if err != nil {
 		return recovery.Live{}, err
 	}
-	reference := cmp.Or(c.Settings.Text("admin"), c.Settings.Text("url"))
-	if reference == "" {
-		return recovery.Live{}, recovery.Errorf("give the component its url in the runbook", "the runbook does not tell where the live %s is", c.Name).WithExit(recovery.Usage)
+	reference, err := c.Lives("admin", "url")
+	if err != nil {
+		return recovery.Live{}, err
 	}
 	address, err := expand(reference)
 	if err != nil {

@@ -44,7 +44,7 @@ func (switcher) Foresee(c recovery.Component, expand func(string) (string, error
 		return recovery.Live{}, err
 	}
 	if !filepath.IsAbs(path) {
-		return recovery.Live{}, recovery.Errorf("give the component its `path:` in the runbook", "the runbook does not tell where the live %s is", c.Name).WithExit(recovery.Usage)
+		return recovery.Live{}, c.Unplaced("path")
 	}
 	path = filepath.Clean(path)
 	id, err := identify(path)
