@@ -156,8 +156,8 @@ type Identifier interface {
 	Identity(ctx context.Context) (who, account string, err error)
 }
 
-// Expirer is a store whose credentials may end.
-type Expirer interface {
+// CredentialHolder is a store that asks with credentials which may end.
+type CredentialHolder interface {
 	// Expires is when they do; zero where they hold until they are revoked.
 	Expires(ctx context.Context) (time.Time, error)
 }

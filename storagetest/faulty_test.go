@@ -33,7 +33,7 @@ func TestFaulty_As(t *testing.T) {
 	if _, ok := storage.As[storage.Identifier](outer); !ok {
 		t.Error("what the wrapped store can do is not found")
 	}
-	if _, ok := storage.As[storage.Expirer](outer); ok {
+	if _, ok := storage.As[storage.CredentialHolder](outer); ok {
 		t.Error("a directory has no credentials that end")
 	}
 }

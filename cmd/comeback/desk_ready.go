@@ -61,7 +61,7 @@ func asker(ctx context.Context, c recovery.Copy, open func(context.Context, reco
 			return a
 		}
 	}
-	if s, ok := storage.As[storage.Expirer](store); ok {
+	if s, ok := storage.As[storage.CredentialHolder](store); ok {
 		if a.Expires, err = s.Expires(ctx); err != nil {
 			a.Problem = err.Error()
 		}

@@ -246,17 +246,17 @@ func TestExpires(t *testing.T) {
 	})
 	storagetest.SetenvS3(t, "", storagetest.Root)
 	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
-	s, _ := storage.As[storage.Expirer](open(t, s3.Options{URL: "s3://backups"}))
+	s, _ := storage.As[storage.CredentialHolder](open(t, s3.Options{URL: "s3://backups"}))
 	if at, err := s.Expires(t.Context()); !at.IsZero() || err != nil {
 		t.Errorf("a key that holds until it is revoked ends %v, %v", at, err)
 	}
 	role := s3.Options{URL: "s3://backups", Role: "arn:aws:iam::210987654321:role/restore"}
-	s, _ = storage.As[storage.Expirer](open(t, role))
+	s, _ = storage.As[storage.CredentialHolder](open(t, role))
 	if at, err := s.Expires(t.Context()); !at.Equal(time.Date(2126, 11, 23, 3, 40, 0, 0, time.UTC)) || err != nil {
 		t.Errorf("the role's credentials end %v, %v", at, err)
 	}
 	denied = true
-	s, _ = storage.As[storage.Expirer](open(t, role))
+	s, _ = storage.As[storage.CredentialHolder](open(t, role))
 	_, err := s.Expires(t.Context())
 	check(t, "expires", err, storage.ErrDenied)
 }

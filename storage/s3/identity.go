@@ -43,6 +43,6 @@ func (s *store) Expires(ctx context.Context) (time.Time, error) {
 }
 
 var (
-	_ storage.Identifier = (*store)(nil)
-	_ storage.Expirer    = (*store)(nil)
+	_ storage.Identifier       = (*store)(nil)
+	_ storage.CredentialHolder = (*store)(nil)
 )
