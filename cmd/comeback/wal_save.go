@@ -40,7 +40,8 @@ Exit codes:
   1    the copy cannot be read or written
   2    the command, the runbook or its environment is wrong, or the directory cannot
        be read or holds no log
-  3    refused: the log is of another cluster, or the copy holds other bytes
+  3    refused: the log is of another cluster, the copy holds other bytes, or another
+       program (with: pgbackrest, with: wal-g) keeps the component's log
   130  interrupted; what was saved until then is told`,
 		Example: `  comeback wal save shop.md --from /var/lib/postgresql/15/main/pg_wal
   comeback wal save shop.md database --from /mnt/olddisk/pg_wal --copy offsite`,
@@ -84,6 +85,10 @@ func (a *app) walSave(ctx context.Context, o walSaved) error {
 	if _, ok := b.Copy(o.copy); o.copy != "" && !ok {
 		return usage("choose one of the runbook's copies", "the runbook has no copy %q", o.copy)
 	}
+	engine, saver, err := tailSaver(c, engines())
+	if err != nil {
+		return err
+	}
 	dir, err := filepath.Abs(o.from)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", o.from, err)
@@ -96,13 +101,13 @@ func (a *app) walSave(ctx context.Context, o walSaved) error {
 		if err != nil {
 			return err
 		}
-		s, ok := cat.NewestLog(c.Name)
+		s, ok := cat.Only("", engine).NewestLog(c.Name) // another program's log cannot be gone on from
 		if !ok {
 			return recovery.Errorf("say which with --copy", "no copy holds a log of %s that this one goes on from", c.Name).WithExit(recovery.Refused)
 		}
 		o.copy = s.Copy
 	}
-	store, saver, err := a.openTail(ctx, b, o.copy)
+	store, err := openNamed(ctx, b, o.copy)
 	if err != nil {
 		return err
 	}
@@ -138,21 +143,23 @@ func theDatabase(b *book, named, how string) (recovery.Component, error) {
 	return all[0], nil
 }
 
-// openTail opens a copy, and finds the engine that saves logs.
-func (a *app) openTail(ctx context.Context, b *book, copy string) (storage.Store, recovery.TailSaver, error) {
+// openNamed opens one of the runbook's copies.
+func openNamed(ctx context.Context, b *book, name string) (storage.Store, error) {
 	for _, c := range plan.Copies(b.Runbook) {
-		if c.Name != copy {
-			continue
-		}
-		store, err := opener(b.secrets)(ctx, c)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, e := range engines() {
-			if s, ok := e.(recovery.TailSaver); ok {
-				return store, s, nil
-			}
+		if c.Name == name {
+			return opener(b.secrets)(ctx, c)
 		}
 	}
-	return nil, nil, fmt.Errorf("open %s: no engine saves a log into it", copy)
+	return nil, fmt.Errorf("open %s: the runbook has no such copy", name)
+}
+
+// tailSaver is the engine of a component that saves logs, with its name.
+func tailSaver(c recovery.Component, engines []recovery.Engine) (string, recovery.TailSaver, error) {
+	for _, e := range catalogue.For(c, engines) {
+		if s, ok := e.(recovery.TailSaver); ok {
+			return e.Schema().Engine, s, nil
+		}
+	}
+	return "", nil, recovery.Errorf("keep the server's pg_wal; if another program archives its log, let that push from there what is missing",
+		"the runbook says that backups of %s are `with: %s`, to which no log can be saved", c.Name, c.With).WithExit(recovery.Refused)
 }

@@ -5,12 +5,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
+	"comeback/recovery/pitr/backrest"
 	"comeback/shop"
 	"comeback/shop/shoptest"
 
@@ -81,7 +85,20 @@ func TestWalSave(t *testing.T) {
 		return m[1]
 	}
 	before := until()
+	// A copy into which another program archives for longer takes nothing of this.
+	r.surveyed = func(cat *catalogue.Catalogue) {
+		s, ok := cat.NewestLog("database")
+		if !ok {
+			t.Error("no copy holds a log")
+		}
+		s.Copy, s.Engine, s.Windows = "elsewhere", backrest.Name, slices.Clone(s.Windows)
+		for i := range s.Windows {
+			s.Windows[i].To.Time = s.Windows[i].To.Time.Add(time.Hour)
+		}
+		cat.Surveys = append(cat.Surveys, s)
+	}
 	saved := r.run(ctx, "wal", "save", book, "--from", wal)
+	r.surveyed = nil
 	saved.has(t, recovery.CameBack, "saved  wal/", ".partial")
 	// The server's own transactions come on top of the shop's.
 	m := regexp.MustCompile(`last commit xid (\d+) of`).FindStringSubmatch(saved.out)
@@ -96,6 +113,22 @@ func TestWalSave(t *testing.T) {
 	}
 	r.run(ctx, "wal", "save", book, "database", "--from", wal, "--copy", "nearby").has(t, recovery.CameBack, "the copy has all of the log already")
 	r.run(ctx, "rehearse", book, "--to", "latest", "--plain").has(t, recovery.CameBack, "EVERY CHECK HELD")
+}
+
+// Of two databases each has its log saved as the runbook says that it is kept: none is put into a
+// copy beside what another program keeps there.
+func TestWalSave_ofComponent(t *testing.T) {
+	book := filepath.Join(t.TempDir(), "shop.md")
+	text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 5m\nrto: 30m\nneeds: {DATABASE_URL: \"from the vault\", ORDERS_URL: \"from the vault\"}\ncopies:\n  nearby: {url: %q}\ncomponents:\n"+
+		"  database: {kind: postgres, url: \"${DATABASE_URL}\", prefix: database}\n  orders: {kind: postgres, with: dump, url: \"${ORDERS_URL}\", prefix: orders}\n---\n# Shop\n\n## Restore\nBudget: 5m.\n\n```yaml\nrestore: [database, orders]\n```\n",
+		"file://"+t.TempDir())
+	if err := os.WriteFile(book, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, none := newRig(t), t.TempDir()
+	r.environ["DATABASE_URL"], r.environ["ORDERS_URL"] = "postgres://localhost/shop", "postgres://localhost/orders"
+	r.run(t.Context(), "wal", "save", book, "orders", "--from", none, "--copy", "nearby").has(t, recovery.Refused, "backups of orders are `with: dump`, to which no log can be saved", "next:")
+	r.run(t.Context(), "wal", "save", book, "database", "--from", none, "--copy", "nearby").has(t, recovery.Usage, "holds no segment of a PostgreSQL log")
 }
 
 // What was asked for wrongly is said, with what to write.
