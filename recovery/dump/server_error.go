@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -44,18 +45,10 @@ func hintFor(tools postgres.Tools, err error) string {
 	switch {
 	case errors.Is(err, errLost):
 		return "retry; if it happens again, read the server's log in the step's log"
-	case errors.Is(err, storage.ErrChanged):
-		return "somebody replaced the dump since the copy was surveyed: begin a new run"
 	case errors.Is(err, storage.ErrCorrupt):
 		return "choose another dump or another copy"
-	case errors.Is(err, storage.ErrExpired), errors.Is(err, storage.ErrDenied):
-		return "renew the credentials of the copy, then retry"
-	case errors.Is(err, storage.ErrNotExist):
-		return "somebody removed the dump since the copy was surveyed: begin a new run"
-	case errors.Is(err, storage.ErrUnavailable):
-		return "retry when the copy can be reached, or choose another copy"
 	}
-	return tools.HintFor(err.Error())
+	return cmp.Or(recovery.CopyHint(err), tools.HintFor(err.Error()))
 }
 
 // brokeOff reports whether the server ended a session.
