@@ -337,7 +337,15 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, b.asFile(err)
 	}
-	return p, execute.CheckPlan(p)
+	return fitting(p)
+}
+
+// fitting is a plan with what a look at this host warns of; a plan that could not be executed
+// here comes with its refusal.
+func fitting(p *recovery.Plan) (*recovery.Plan, error) {
+	warnings, err := execute.CheckPlan(p)
+	p.Warnings = append(p.Warnings, warnings...)
+	return p, err
 }
 
 // weakened tells which checks of the system's newest proof a runbook does not make any more,

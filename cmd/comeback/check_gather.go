@@ -141,7 +141,7 @@ func gatherSwitches(b *book) map[string]error {
 		one := p
 		one.Targets = append(slices.Clone(p.Targets), recovery.Target{ID: recovery.TargetID("scratch/" + l.Component), Scratch: true, Component: l.Component, BecomesLive: true,
 			Place: filepath.Join(l.Beside, "comeback-check", l.Component)})
-		if err := execute.CheckPlan(&one); err != nil && !errors.Is(err, fs.ErrPermission) {
+		if _, err := execute.CheckPlan(&one); err != nil && !errors.Is(err, fs.ErrPermission) {
 			all[l.Component] = err
 		}
 	}

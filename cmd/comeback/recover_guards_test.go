@@ -152,7 +152,7 @@ func TestRecover_tooSmall(t *testing.T) {
 				t.Fatalf("no step %s looks for room", c.step)
 			}
 			p.Steps[i].Guards[0].Bytes = 1 << 60 // as if what comes back were that large
-			err := execute.CheckPlan(p)
+			_, err := execute.CheckPlan(p)
 			if recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "1.15 EB") {
 				t.Fatalf("exit %d: %v", recovery.ExitOf(err), err)
 			}

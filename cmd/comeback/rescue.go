@@ -11,7 +11,6 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
-	"comeback/recovery/execute"
 	"comeback/recovery/plan"
 	"comeback/recovery/rescue"
 	"comeback/recovery/runner"
@@ -260,7 +259,7 @@ func (a *app) planRescue(b *book, o rescuing, want recovery.Want, r plan.RescueO
 	if err != nil {
 		return nil, err
 	}
-	return p, execute.CheckPlan(p)
+	return fitting(p)
 }
 
 // newRun is what the plan of every new run has.

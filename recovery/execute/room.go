@@ -52,10 +52,11 @@ func (g guarded) where() string {
 
 // CheckPlan refuses a plan beforehand whose scratch would lie inside of what lives, or
 // whose steps would find too little room: what they need on one file system together
-// must be free there, and what must stay free for what lives on it.
-func CheckPlan(p *recovery.Plan) error {
+// must be free there, and what must stay free for what lives on it. What may be needed
+// beyond that, and is not free, are warnings for the plan. The plan stays as it is.
+func CheckPlan(p *recovery.Plan) (warnings []string, err error) {
 	if err := checkApart(p); err != nil {
-		return err
+		return nil, err
 	}
 	type disk struct {
 		free, need, likely, keep int64
@@ -72,7 +73,7 @@ func CheckPlan(p *recovery.Plan) error {
 				at := guarded{t, g.Dir, g.Bytes, isTree(p, t)}
 				free, device, err := room.Free(at.where())
 				if err != nil {
-					return err
+					return nil, err
 				}
 				if disks[device] == nil {
 					disks[device] = &disk{free: free}
@@ -87,15 +88,15 @@ func CheckPlan(p *recovery.Plan) error {
 	for _, device := range order {
 		d := disks[device]
 		if d.free < d.need+d.keep {
-			return tooSmall(d.all, d.need, d.free, d.keep)
+			return nil, tooSmall(d.all, d.need, d.free, d.keep)
 		}
 		if d.free < d.likely+d.keep {
 			where, verb := places(d.all)
-			p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s at least %s, and up to %s if what was dumped has shrunk as far as text does; there is %s free: %s",
+			warnings = append(warnings, fmt.Sprintf("%s %s at least %s, and up to %s if what was dumped has shrunk as far as text does; there is %s free: %s",
 				where, verb, recovery.FormatBytes(d.need), recovery.FormatBytes(d.likely), recovery.FormatBytes(d.free), hintOf(d.all)))
 		}
 	}
-	return nil
+	return warnings, nil
 }
 
 // places names places, with the verb for what they need.

@@ -2,6 +2,7 @@ package execute_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func TestCheckPlan_staysFree(t *testing.T) {
 			if end.Result != test.want {
 				t.Errorf("ended as %s: %s", end.Result, end.Says)
 			}
-			err = execute.CheckPlan(plan)
+			_, err = execute.CheckPlan(plan)
 			if (err != nil) != (test.want == recovery.ResultRefused) || err != nil && (recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "must stay free for what lives on that disk")) {
 				t.Errorf("the plan: %v", err)
 			}
@@ -47,18 +48,23 @@ func TestCheckPlan_staysFree(t *testing.T) {
 	}
 }
 
-// What may be needed and is not free is told in the plan, and refuses nothing.
+// What may be needed and is not free is told, and refuses nothing; the plan stays as it is.
 func TestCheckPlan_likely(t *testing.T) {
 	for likely, told := range map[int64]bool{0: false, 2 << 10: false, 1 << 60: true} {
 		s := step("a", "fill")
 		s.Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: "scratch/db", Bytes: 1 << 10, Likely: likely}}
 		var plan *recovery.Plan
 		newRig(t, []recovery.Kind{kind{"fill", ok}}, func(p *recovery.Plan, _ *execute.Options) { plan = p }, s)
-		if err := execute.CheckPlan(plan); err != nil {
+		before := plan.Warnings
+		warnings, err := execute.CheckPlan(plan)
+		if err != nil {
 			t.Errorf("likely %d: %v", likely, err)
 		}
-		if got := len(plan.Warnings) == 1 && strings.Contains(plan.Warnings[0], "at least 1.02 kB, and up to 1.15 EB") && strings.Contains(plan.Warnings[0], "--scratch"); got != told || !told && len(plan.Warnings) > 0 {
-			t.Errorf("likely %d: %q", likely, plan.Warnings)
+		if got := len(warnings) == 1 && strings.Contains(warnings[0], "at least 1.02 kB, and up to 1.15 EB") && strings.Contains(warnings[0], "--scratch"); got != told || !told && len(warnings) > 0 {
+			t.Errorf("likely %d: %q", likely, warnings)
+		}
+		if !slices.Equal(plan.Warnings, before) {
+			t.Errorf("likely %d: the plan warns of %q", likely, plan.Warnings)
 		}
 	}
 }
