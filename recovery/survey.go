@@ -139,6 +139,8 @@ type Backup struct {
 	// Elsewhere says that it is not in the copy, but in what the runbook names
 	// beside it: it can be restored, and is no copy.
 	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Holds is how much is in it, as far as it tells that in a survey.
+	Holds Holds `json:"holds,omitzero"`
 	// Facts are the engine's own, opaque to everyone else.
 	Facts json.RawMessage `json:"facts,omitempty"`
 }
@@ -150,6 +152,15 @@ func (b Backup) Size() int64 {
 		n += o.Size
 	}
 	return n
+}
+
+// Amount is how much is in the backup where it tells that, else how much is read to restore it.
+// Of a snapshot a survey lists little of what is read.
+func (b Backup) Amount() int64 {
+	if b.Holds != (Holds{}) {
+		return b.Holds.Bytes
+	}
+	return b.Size()
 }
 
 // DetailExceptions is the detail of a backup that tells what in it is not as it was to be.

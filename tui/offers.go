@@ -117,7 +117,7 @@ func (s *momentScreen) row(t table, o offer, chosen bool) line {
 			what = "window, " + count(n, "GAP", "GAPS")
 		}
 		if o.backup != nil {
-			size = recovery.FormatBytes(o.backup.Size())
+			size = recovery.FormatBytes(o.backup.Amount())
 		}
 		exactTo := "commit"
 		if w.From.LSN == 0 {
@@ -130,7 +130,7 @@ func (s *momentScreen) row(t table, o offer, chosen bool) line {
 		if b.Problem != "" {
 			what = span{"BROKEN: " + b.Problem, bad}
 		}
-		row = []span{{taken(b.Taken, now), k}, {b.Copy, plain}, what, {recovery.FormatBytes(b.Size()), plain}, {"backup", plain}}
+		row = []span{{taken(b.Taken, now), k}, {b.Copy, plain}, what, {recovery.FormatBytes(b.Amount()), plain}, {"backup", plain}}
 	}
 	if len(t.columns) > len(row) {
 		row = slices.Insert(row, 1, span{o.survey.Component, plain})
@@ -220,7 +220,7 @@ func (s *momentScreen) about(o offer, w int) []line {
 	if t := b.Taken; !t.Known() && !t.From.IsZero() && !t.To.IsZero() {
 		add("TAKEN", fmt.Sprintf("at a moment that is not known, between %s and %s", exact(t.From, zone), exact(t.To, zone)))
 	}
-	text := fmt.Sprintf("%s, %s in %s, engine %s", b.Form, recovery.FormatBytes(b.Size()), count(len(b.Objects), "object", "objects"), b.Engine)
+	text := fmt.Sprintf("%s, %s in %s, engine %s", b.Form, recovery.FormatBytes(b.Amount()), count(len(b.Objects), "object", "objects"), b.Engine)
 	add("WHAT", text)
 	names := make([]string, 0, len(b.Details))
 	for name := range b.Details {

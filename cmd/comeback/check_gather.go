@@ -186,7 +186,7 @@ func (a *app) gatherRoom(cat catalogue.Catalogue) *check.Room {
 	for _, e := range cat.Entries("") { // the newest first
 		if b := e.Backup; b.Problem == "" && !seen[b.Component] {
 			seen[b.Component] = true
-			r.Needs += b.Size()
+			r.Needs += b.Amount()
 		}
 	}
 	return r

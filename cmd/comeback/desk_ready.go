@@ -80,7 +80,7 @@ func (d *desk) least(path string) int64 {
 	for _, e := range cat.Entries("") { // the newest first
 		if b := e.Backup; b.Problem == "" && !seen[b.Component] {
 			seen[b.Component] = true
-			n += b.Size()
+			n += b.Amount()
 		}
 	}
 	return n

@@ -117,7 +117,7 @@ func (w windowWriter) known(t time.Time) string {
 // backup lists a backup with its windows.
 func (w windowWriter) backup(cat catalogue.Catalogue, b recovery.Backup) {
 	w.line(b.Copy, "%s", clean(b.ID))
-	w.line("", "%s, %s, of %s", clean(b.Form), recovery.FormatBytes(b.Size()), w.taken(b.Taken))
+	w.line("", "%s, %s, of %s", clean(b.Form), recovery.FormatBytes(b.Amount()), w.taken(b.Taken))
 	if b.Problem != "" {
 		w.line("", "CANNOT BE RESTORED: %s", clean(b.Problem))
 	}

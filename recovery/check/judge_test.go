@@ -114,6 +114,23 @@ func restored(e *check.Evidence, size int64) {
 	}
 }
 
+// snapshots says how much was in the uploads that were last restored, and is now. The objects
+// that surveys list tell nothing of that.
+func snapshots(e *check.Evidence, then, now int64) {
+	for i := range e.Proofs {
+		for k := range e.Proofs[i].Points {
+			if pt := &e.Proofs[i].Points[k]; pt.Component == "uploads" {
+				pt.Backup.Holds.Bytes, pt.Backup.Objects = then, []storage.Object{{Size: 2_000_000_000}}
+			}
+		}
+	}
+	edit(e, "", "uploads", func(s *recovery.Survey) {
+		for i := range s.Backups {
+			s.Backups[i].Holds.Bytes, s.Backups[i].Objects = now, []storage.Object{{Key: "x", Size: 400}}
+		}
+	})
+}
+
 // A judgement is in one zone, whichever the times came in.
 func TestJudge_zone(t *testing.T) {
 	says := func(in *time.Location) []string {
@@ -393,6 +410,9 @@ func TestJudge(t *testing.T) {
 			}
 		}, []string{"changed/database"}, recovery.WouldBut, "the server: PostgreSQL 14 then, 15 now", ""},
 		{"it has grown since it was restored", func(e *check.Evidence) { restored(e, 4_000_000_000) }, []string{"changed/database"}, recovery.WouldBut, "its size: 4.00 GB then, 13.1 GB now", "comeback rehearse shop.md"},
+		{"a snapshot has grown since it was restored", func(e *check.Evidence) { snapshots(e, 4_000_000_000, 13_100_000_000) }, []string{"changed/uploads"}, recovery.WouldBut, "its size: 4.00 GB then, 13.1 GB now", "comeback rehearse shop.md"},
+		{"a snapshot is as large as when it was restored, and a survey lists little of it", func(e *check.Evidence) { snapshots(e, 13_000_000_000, 13_100_000_000) }, nil, recovery.WouldSave, "", ""},
+		{"an earlier version has restored a snapshot", func(e *check.Evidence) { snapshots(e, 0, 13_100_000_000) }, nil, recovery.WouldSave, "", ""},
 		{"it has grown by little", func(e *check.Evidence) {
 			restored(e, 1_000_000)
 			edit(e, "", "database", func(s *recovery.Survey) {

@@ -66,7 +66,7 @@ func (j *judge) changedSince(p Proof, component string, pt recovery.Point) []str
 	if p.Runbook != j.Runbook {
 		since = append(since, j.runbookSince(p)...)
 	}
-	if then, now := pt.Backup.Size(), j.size(component, cmp.Or(pt.Engine, pt.Backup.Engine)); then > 0 && now-then > grownBy && float64(now) > grown*float64(then) {
+	if then, now := j.grewTo(component, pt); then > 0 && now-then > grownBy && float64(now) > grown*float64(then) {
 		since = append(since, fmt.Sprintf("its size: %s then, %s now", recovery.FormatBytes(then), recovery.FormatBytes(now)))
 	}
 	if server, ok := j.Servers[component]; ok && server.Err == nil {
@@ -172,20 +172,28 @@ func major(version string) string {
 	return m
 }
 
-// size is what the newest backup of a component takes that can be restored; of those
-// of one engine, if that is not empty: a dump and a base backup of the same database
-// do not compare.
-func (j *judge) size(component, engine string) int64 {
-	var size int64
-	var newest time.Time
+// newest is the newest backup of a component that can be restored; of those of one engine, if
+// that is not empty: a dump and a base backup of the same database do not compare.
+func (j *judge) newest(component, engine string) (newest recovery.Backup) {
 	for _, s := range j.Catalogue.Surveys {
 		for _, b := range s.Backups {
-			if at := b.Taken.To; s.Component == component && (engine == "" || s.Engine == engine) && b.Problem == "" && (size == 0 || at.After(newest)) {
-				newest, size = at, b.Size()
+			if s.Component == component && (engine == "" || s.Engine == engine) && b.Problem == "" && (newest.Amount() == 0 || b.Taken.To.After(newest.Taken.To)) {
+				newest = b
 			}
 		}
 	}
-	return size
+	return newest
+}
+
+// grewTo is the size of what was restored of a component, and of its newest backup: how much is
+// in them, where both tell that, or else how much is read for them. What earlier versions have
+// restored tells only the second.
+func (j *judge) grewTo(component string, pt recovery.Point) (then, now int64) {
+	newest := j.newest(component, cmp.Or(pt.Engine, pt.Backup.Engine))
+	if pt.Backup.Holds.Bytes > 0 && newest.Holds.Bytes > 0 {
+		return pt.Backup.Amount(), newest.Amount()
+	}
+	return pt.Backup.Size(), newest.Size()
 }
 
 // proofs judges what was restored, and when that is due again.
@@ -329,15 +337,15 @@ func (j *judge) stages() {
 func (j *judge) time() {
 	t := &j.a.Time
 	t.Mark = recovery.Unknown
-	engine, measured := map[string]string{}, "" // what was measured, and by which run
+	restored, measured := map[string]recovery.Point{}, "" // what was measured, and by which run
 	for _, p := range j.Proofs {
 		if !p.Restored() || p.Untimed || p.Took <= 0 {
 			continue
 		}
 		t.Measured, t.Measures, t.Stages, measured = recovery.Duration(p.Took), p.At, len(p.Stages), p.Run
 		for _, pt := range p.Points {
-			t.Bytes += pt.Backup.Size()
-			engine[pt.Component] = cmp.Or(pt.Engine, pt.Backup.Engine)
+			then, _ := j.grewTo(pt.Component, pt)
+			t.Bytes, restored[pt.Component] = t.Bytes+then, pt
 		}
 		for _, s := range p.Stages {
 			switch {
@@ -352,7 +360,8 @@ func (j *judge) time() {
 		break
 	}
 	for _, c := range j.Components {
-		t.Now += j.size(c.Name, engine[c.Name])
+		_, now := j.grewTo(c.Name, restored[c.Name])
+		t.Now += now
 	}
 	if t.Measured == 0 {
 		if j.RTO > 0 {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 	"comeback/storage"
 )
 
@@ -133,7 +134,20 @@ func (f found) backup(s recovery.Survey) recovery.Backup {
 	taken := takenOf(f.head, newest)
 	return recovery.Backup{ID: f.key, Component: s.Component, Copy: s.Copy, Engine: Name,
 		Form: f.head.Form.says(f.head.Packing), Objects: f.objects, Taken: taken, Contradicts: taken.Contradicted(newest.Modified.UTC()),
-		Details: details, Problem: f.problem, Facts: facts}
+		Details: details, Problem: f.problem, Holds: f.holds(), Facts: facts}
+}
+
+// holds is how much is in a dump that was looked at, as it is stored. Those are compared that
+// the same pg_dump has written in the same way, of the same database.
+func (f found) holds() recovery.Holds {
+	if f.head.ByName {
+		return recovery.Holds{}
+	}
+	h := recovery.Holds{Series: fmt.Sprintf("%s %s of %s by %d", f.head.Form.says(f.head.Packing), patternOf(f.key), f.head.Database, postgres.Major(f.head.Dumper))}
+	for _, o := range f.objects {
+		h.Bytes += o.Size
+	}
+	return h
 }
 
 // look opens what is worth it.

@@ -63,6 +63,11 @@ type resticSnapshot struct {
 	Paths    []string  `json:"paths"`
 	Hostname string    `json:"hostname"`
 	Tags     []string  `json:"tags"`
+	// Summary is nil in snapshots of versions before 0.17.
+	Summary *struct {
+		Files int64 `json:"total_files_processed"`
+		Bytes int64 `json:"total_bytes_processed"`
+	} `json:"summary"`
 }
 
 // holds is the path of a component's tree in a snapshot.
@@ -143,6 +148,9 @@ func (s resticSnapshot) backup(in recovery.Survey, f resticFacts, ended time.Tim
 	}
 	if len(s.Tags) > 0 {
 		b.Details["tags"] = strings.Join(s.Tags, ", ")
+	}
+	if s.Summary != nil && slices.Equal(s.Paths, []string{f.Path}) { // it counts all of a snapshot
+		b.Holds = recovery.Holds{Files: s.Summary.Files, Bytes: s.Summary.Bytes, Series: fmt.Sprintf("snapshot of %s:%s", s.Hostname, f.Path)}
 	}
 	return b
 }

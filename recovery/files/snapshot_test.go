@@ -80,6 +80,11 @@ func TestSnapshot(t *testing.T) {
 	if len(s.Backups) != 3 {
 		t.Fatalf("the survey has %+v", s.Backups)
 	}
+	for i, c := range []files.Captured{first, first, third} { // and not how large its .snapshot is
+		if b := s.Backups[i]; b.Holds.Files != c.Files || b.Amount() != c.Bytes || b.Size() >= c.Bytes || b.Holds.Series != "snapshot of "+dir {
+			t.Errorf("%s holds %+v, %d bytes are read, want %d", b.ID, b.Holds, b.Size(), c.Bytes)
+		}
+	}
 	for at, want := range map[time.Time]string{later(1).Add(30 * time.Second): want, later(2).Add(30 * time.Second): want, later(3).Add(30 * time.Second): changed} {
 		p, err := engine().Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantTime, Time: at, Text: "then"}, store)
 		if err != nil {

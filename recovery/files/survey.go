@@ -63,7 +63,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 			continue
 		}
 		if name := path.Base(o.Key); archiveName.MatchString(name) && !serverName.MatchString(name) {
-			p := digits.ReplaceAllString(o.Key, "#")
+			p := patternOf(o.Key)
 			patterns[p] = append(patterns[p], o)
 		}
 	}
@@ -86,6 +86,9 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 	slices.SortFunc(s.Backups, older)
 	return s, nil
 }
+
+// patternOf is what the names of archives have in common that are made alike.
+func patternOf(key string) string { return digits.ReplaceAllString(key, "#") }
 
 // older orders backups by the latest that their moments can be.
 func older(a, b recovery.Backup) int {
@@ -128,6 +131,7 @@ func (f found) backup(s recovery.Survey) recovery.Backup {
 	if f.facts.Root != "" {
 		b.Details["tree"] = f.facts.Root
 	}
+	b.Holds = recovery.Holds{Bytes: f.object.Size, Series: strings.Join([]string{b.Form, patternOf(f.object.Key), f.facts.Root}, " ")}
 	return b
 }
 

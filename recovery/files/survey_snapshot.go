@@ -134,12 +134,18 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, o
 	f := facts{Form: snapshotForm, Prefix: prefixOf(o.Key), Sealed: s.sealed(), Files: s.Files, Bytes: s.Bytes, Holes: s.Holes}
 	b.Facts, b.Form = encode(f), f.says()
 	b.Details["files"], b.Details["bytes"] = fmt.Sprint(s.Files), fmt.Sprint(s.Bytes)
+	b.Holds = s.holds()
 	if len(s.Excepted) > 0 {
 		b.Details[recovery.DetailExceptions] = strings.Join(exceptions(s.Excepted), "; ")
 	}
 	b.Problem, err = parts.lacks(ctx, store, f.Prefix, s)
 	b.Damaged = b.Problem != ""
 	return b, err
+}
+
+// holds is how much comes back of a snapshot: holes are left, too.
+func (s snapshot) holds() recovery.Holds {
+	return recovery.Holds{Files: s.Files, Bytes: s.Bytes - s.Holes, Series: "snapshot of " + s.Dir}
 }
 
 // takenOf is the stretch of time that a snapshot is of, and when its store says that it was
@@ -196,6 +202,7 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 		return b, nil
 	}
 	b.Taken, b.Contradicts = takenOf(s, o)
+	b.Holds = s.holds()
 	b.Facts = encode(facts{Form: snapshotForm, Prefix: prefix, Sealed: s.sealed(), Dir: s.Dir, Files: s.Files, Bytes: s.Bytes, Holes: s.Holes, Manifest: s.Manifest, Packs: s.Packs, Excepted: s.Excepted})
 	return b, nil
 }

@@ -211,6 +211,9 @@ type Base struct {
 	Form string `json:"form,omitempty"`
 	// Unpacked is the size of its files; 0 where only its manifest tells.
 	Unpacked int64 `json:"unpacked,string,omitempty"`
+	// Delta says that Unpacked is that of all that it builds on, too, so that it does not tell
+	// how large the cluster was.
+	Delta bool `json:"-"`
 	// Warnings are what a person should know before choosing it.
 	Warnings []string `json:"warnings,omitempty"`
 	// Details are facts of the form for people and the report.

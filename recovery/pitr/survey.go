@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -158,7 +159,7 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 	}
 	backup := recovery.Backup{ID: b.ID, Component: v.survey.Component, Copy: v.survey.Copy, Engine: v.name(),
 		Form: b.form(), Objects: b.Objects, Stop: b.Stop, Timeline: b.Timeline, Problem: b.Problem, Left: left,
-		Details: b.details(f.Line), Facts: f.encode()}
+		Details: b.details(f.Line), Holds: b.holds(f.Line), Facts: f.encode()}
 	switch {
 	case !b.Ended.IsZero():
 		backup.Taken = recovery.Span{From: b.Ended, To: b.Ended}
@@ -312,6 +313,26 @@ func (b Base) details(l lineage) map[string]string {
 	}
 	maps.Copy(d, b.Details)
 	return d
+}
+
+// holds is how much is in a base backup: the size of its files or, where only its manifest
+// tells that, of what is stored, without the log that it brings. One that is incremental tells
+// how much has changed.
+func (b Base) holds(l lineage) recovery.Holds {
+	if b.Before != 0 || b.Delta || l.System == "" {
+		return recovery.Holds{}
+	}
+	h := recovery.Holds{Bytes: b.Unpacked, Series: b.form() + " of " + l.System}
+	if b.Unpacked > 0 {
+		h.Series = "files of " + l.System
+		return h
+	}
+	for _, o := range b.Objects {
+		if !strings.HasPrefix(strings.TrimPrefix(o.Key, b.Root), "pg_wal") {
+			h.Bytes += o.Size
+		}
+	}
+	return h
 }
 
 // windows adds the windows of a backup, the newest timeline's last.

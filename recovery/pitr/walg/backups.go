@@ -182,7 +182,7 @@ func (r *repository) bases(all []backup) []pitr.Base {
 		at, ok := pitr.ParseFileName(b.Segment)
 		base.Timeline = at.Timeline
 		if m := backupName.FindStringSubmatch(b.Name); m != nil && m[2] != "" {
-			base.Form = "delta backup of WAL-G"
+			base.Form, base.Delta = "delta backup of WAL-G", true
 		}
 		chain, missing := chainOf(all, b)
 		var packed int64

@@ -30,9 +30,9 @@ func TestRecorded(t *testing.T) {
 	}
 	got := r.bases(all)[1]
 	want := pitr.Base{ID: "base_00000001000000000000000F_D_00000001000000000000000C", Start: 15728680, Stop: 15728896, Timeline: 1, Major: 15,
-		System: "7713376320715980361", Form: "delta backup of WAL-G", Unpacked: 31996719 + 231450}
+		System: "7713376320715980361", Form: "delta backup of WAL-G", Unpacked: 31996719 + 231450, Delta: true}
 	if got.ID != want.ID || got.Start != want.Start || got.Stop != want.Stop || got.Timeline != want.Timeline || got.Major != want.Major ||
-		got.System != want.System || got.Form != want.Form || got.Unpacked != want.Unpacked || got.Problem != "" ||
+		got.System != want.System || got.Form != want.Form || got.Unpacked != want.Unpacked || got.Delta != want.Delta || r.bases(all)[0].Delta || got.Problem != "" ||
 		!got.Ended.Equal(time.Date(2026, 11, 28, 23, 59, 58, 304743000, time.UTC)) || got.Objects[0].Size != 5805917+35940 {
 		t.Errorf("got %+v", got)
 	}
