@@ -315,7 +315,7 @@ func (s *planScreen) moment(w int) []line {
 			point.Component, point.Says, point.Exactness, point.Backup.ID, point.Copy))
 		for _, warning := range point.Warnings {
 			k := warn
-			if strings.HasPrefix(warning, recovery.KeepsHarm) {
+			if recovery.Alarms(warning) {
 				k = bad
 			}
 			add("", k, "! "+warning)

@@ -44,6 +44,21 @@ func keepsHarm(f *fakeDesk) {
 	f.prepared = prepared(p)
 }
 
+// That a backup shrank stands where the name is typed, and in red among the plan's warnings.
+func TestPlan_shrank(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	p := desk.session.plan
+	p.Moment.Points[0].Warnings = append([]string{recovery.Shrunk + "12 files, 3.10 MB; the 5 before held at least 31204 files, 2.00 GB; the last before: --to uploads/20261121"}, p.Moment.Points[0].Warnings...)
+	desk.session.state = recovery.NewState(p)
+	desk.prepared = prepared(p)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toRealPlan(d, desk)
+	if screen := strings.Join(strings.Fields(d.screen()), " "); !strings.Contains(screen, "SHRANK database: 12 files, 3.10 MB; the 5 before held at least 31204 files, 2.00 GB; the last before: --to uploads/20261121") {
+		t.Errorf("it does not stand beside the name\n%s", d.screen())
+	}
+}
+
 // Harm that the moment keeps stands where the name is typed, and each warning once.
 func TestPlan_keepsHarm(t *testing.T) {
 	desk := shopDesk()

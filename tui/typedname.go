@@ -42,14 +42,16 @@ func effects(e recovery.Effects, w, most int) []line {
 	return lines
 }
 
-// keptHarm is what harm a moment keeps, at the place where it is decided about it.
+// keptHarm is what harm a moment keeps, and of which backups much less is in them than was
+// before, at the place where it is decided about it.
 func keptHarm(m recovery.Moment, w, most int) (lines []line) {
-	name := strings.TrimSuffix(recovery.KeepsHarm, " of ")
-	for _, point := range m.Points {
-		for _, warning := range point.Warnings {
-			if text, keeps := strings.CutPrefix(warning, recovery.KeepsHarm); keeps {
-				lines = append(lines, paragraph(name, 15, bad, point.Component+": "+text, w, most)...)
-				name = ""
+	for _, alarm := range []struct{ begins, name string }{{recovery.KeepsHarm, "KEEPS HARM"}, {recovery.Shrunk, "SHRANK"}} {
+		for _, point := range m.Points {
+			for _, warning := range point.Warnings {
+				if text, alarms := strings.CutPrefix(warning, alarm.begins); alarms {
+					lines = append(lines, paragraph(alarm.name, 15, bad, point.Component+": "+text, w, most)...)
+					alarm.name = ""
+				}
 			}
 		}
 	}

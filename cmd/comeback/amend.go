@@ -52,6 +52,7 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 			live[i].Effects.Gone = append(live[i].Effects.Gone, fmt.Sprintf("%s: what it loses could not be counted: %s", live[i].Component, a.redact(err.Error())))
 		}
 	}
+	a.warnOfShrinking(b, cat, &m)
 	a.warnOfHarm(ctx, b, cat, &m, live)
 	fresh, err := plan.Make(plan.Options{Losses: losses, Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected, Keep: old.Keep, Begun: true})

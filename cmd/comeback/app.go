@@ -330,6 +330,7 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 	if err != nil {
 		return nil, err
 	}
+	a.warnOfShrinking(b, cat, &m)
 	c.waits.on("looking for harm before the moment %s", c.to)
 	a.warnOfHarm(ctx, b, cat, &m, live)
 	p, err := plan.Make(plan.Options{Losses: losses, Warnings: append(a.weakened(b), readThen(b)...), Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,

@@ -36,7 +36,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Use: "check RUNBOOK", Short: "Would the copies save the system tonight?",
 		Long: `Looks at every component in every copy, at the live servers and at the reports of
 earlier runs, and says what is not as the runbook owes it: missing, too old, with a
-gap, never restored, not locked, too slow. Each finding says what to do.
+gap, much smaller than before, never restored, not locked, too slow. Each finding says
+what to do.
 
 It reads, and stores two objects of its own in each copy (--no-canary leaves that out):
 the runbook, where it is not there yet, so that the copy alone is enough to begin with;

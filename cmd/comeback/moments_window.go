@@ -17,10 +17,10 @@ import (
 // servers have not archived.
 func (a *app) windows(b *book, cat catalogue.Catalogue, servers liveServers, z zone) error {
 	fmt.Fprintf(a.out, "%s\n", z.explain(a.now()))
-	proof := a.backupProofs(b)
+	proof, shrank := a.backupProofs(b), a.shrunken(b, cat)
 	for _, c := range plan.Restored(b.Runbook) {
 		fmt.Fprintf(a.out, "%s (%s)\n", c.Name, c.Kind)
-		w := windowWriter{app: a, book: b, zone: z, live: servers[c.Name], proof: proof}
+		w := windowWriter{app: a, book: b, zone: z, live: servers[c.Name], proof: proof, shrank: shrank}
 		if w.live != nil {
 			w.zone = z.with(w.live.Archiver)
 			w.server()
@@ -77,6 +77,8 @@ type windowWriter struct {
 	live *liveServer
 	// proof tells of a backup by what it is proven; nil where that is not known.
 	proof func(recovery.Backup) recovery.ProofStanding
+	// shrank tells of a backup in which much less is than was in those before it.
+	shrank func(recovery.Backup) (recovery.Shrinkage, bool)
 }
 
 func (w windowWriter) line(label, format string, args ...any) {
@@ -118,6 +120,9 @@ func (w windowWriter) known(t time.Time) string {
 func (w windowWriter) backup(cat catalogue.Catalogue, b recovery.Backup) {
 	w.line(b.Copy, "%s", clean(b.ID))
 	w.line("", "%s, %s, of %s", clean(b.Form), recovery.FormatBytes(b.Amount()), w.taken(b.Taken))
+	if less, ok := w.shrank(b); ok {
+		w.line("", "%s%s", recovery.Shrunk, less.Says())
+	}
 	if b.Problem != "" {
 		w.line("", "CANNOT BE RESTORED: %s", clean(b.Problem))
 	}

@@ -43,8 +43,8 @@ many days, ISO weeks and months that have one. Without it every backup stays.
 
 Nothing is removed unless --remove is given. The newest backup that can be restored
 never goes, nor the newest by the clock of the copy, nor the newest that a signed rehearsal has proven (where none has checked
-anything: restored), also by a key that is not known here or on another host, nor what a run restores that has not ended, on
-whatever host, nor what a kept one needs: the log since the oldest kept base backup,
+anything: restored), also by a key that is not known here or on another host, nor the last three in which there was more than
+there is since (see comeback check), nor what a run restores that has not ended, on whatever host, nor what a kept one needs: the log since the oldest kept base backup,
 packs that snapshots share. What others have put into a copy is left alone, as is what
 the copy has locked. In a bucket that keeps versions, what is removed is there until
 its lifecycle ends it.
@@ -137,6 +137,7 @@ type retention struct {
 	// unread are the copies that did not tell what is proven.
 	unread map[string]error
 	proven func(recovery.Backup) []backup.Prover
+	meant  []recovery.Backup
 	// incomplete says that something could not be looked at, or not be removed.
 	incomplete bool
 	// told is of what copies it was said that they could not be looked at, and why.
@@ -178,7 +179,7 @@ func (r *retention) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.unread, r.proven = filed.Unread, provers(proofs)
+	r.unread, r.proven, r.meant = filed.Unread, provers(proofs), check.Meant(proofs)
 	for _, cp := range r.options.Copies {
 		if err := r.unread[cp.Name]; err != nil {
 			r.missed("", cp.Name, "WHAT IS PROVEN COULD NOT BE READ, and nothing is removed there", err)
@@ -261,7 +262,7 @@ func (r *retention) look(ctx context.Context, components []recovery.Component) e
 				}
 				o := r.asked
 				o.remove = o.remove && r.unread[cp.Name] == nil && r.oneClock(ctx, cp)
-				ok, err := a.retainIn(ctx, o, r.options, c, cp, s, r.keeps[c.Name], r.proven, restored)
+				ok, err := a.retainIn(ctx, o, r.options, c, cp, s, r.keeps[c.Name], r.proven, r.meant, restored)
 				if err != nil {
 					return err
 				}
@@ -310,7 +311,7 @@ func provers(proofs []check.Proof) func(recovery.Backup) []backup.Prover {
 }
 
 // retainIn is one component, in one copy, by one engine.
-func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) []backup.Prover, restored func(recovery.Backup) string) (ok bool, err error) {
+func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Options, c recovery.Component, cp recovery.Copy, s recovery.Survey, keep backup.Keep, proven func(recovery.Backup) []backup.Prover, meant []recovery.Backup, restored func(recovery.Backup) string) (ok bool, err error) {
 	engine, ok := recovery.EngineNamed(options.Engines, s.Engine)
 	if !ok {
 		return true, nil
@@ -323,7 +324,7 @@ func (a *app) retainIn(ctx context.Context, o retainAsked, options backup.Option
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, cp.Name, err)
 		return false, nil
 	}
-	p, err := backup.Prune(ctx, backup.PruneOptions{Component: c, Engine: engine, Survey: s, Store: store, Keep: keep, Zone: time.Local, Proven: proven, Restored: restored, Now: a.now,
+	p, err := backup.Prune(ctx, backup.PruneOptions{Component: c, Engine: engine, Survey: s, Store: store, Keep: keep, Zone: time.Local, Proven: proven, Meant: meant, Restored: restored, Now: a.now,
 		System: options.System, Host: options.Host, Place: options.Place})
 	if err != nil {
 		a.sayRetained("%-10s %-10s NOT LOOKED AT   %v", c.Name, cp.Name, err)

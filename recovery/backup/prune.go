@@ -23,6 +23,9 @@ type PruneOptions struct {
 	Zone   *time.Location
 	// Proven are those who have signed runs that restored a backup and passed.
 	Proven func(recovery.Backup) []Prover
+	// Meant are backups of which somebody has said that they are as they are to be, also where
+	// they shrank.
+	Meant []recovery.Backup
 	// Restored says which run of this host restores a backup, or may go on with it, as
 	// why it stays; "" where none does. Nil says it of none. What runs of all hosts have
 	// said in the copy counts as well.
@@ -82,7 +85,7 @@ func Prune(ctx context.Context, o PruneOptions) (Pruning, error) {
 		return p, err
 	}
 	p.under = func(ctx context.Context) ([]string, error) { return o.underWay(ctx, s.own) }
-	p.Kept = Retain(s.survey(), o.Keep, o.Now().In(o.Zone), o.Proven)
+	p.Kept = Retain(s.survey(), o.Keep, o.Now().In(o.Zone), o.Proven, o.Meant)
 	stays, going := s.part(ctx, p.Kept)
 	cut, err := s.cutOff(ctx)
 	if err != nil {

@@ -189,6 +189,7 @@ func TestPrune_lent(t *testing.T) {
 	if again := p.look(backup.Keep{Daily: 1}, nil); len(again.Going) > 0 {
 		t.Errorf("once more: %+v", again.Going)
 	}
+	p.write("another", "instead of them")
 	for _, name := range []string{"for ever", "today"} {
 		if err := os.Remove(filepath.Join(p.dir, name)); err != nil {
 			t.Fatal(err)

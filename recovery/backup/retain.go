@@ -172,6 +172,19 @@ func (r rule) newest(all []Kept, counts func(Kept) bool, at func(Kept) time.Time
 	return of
 }
 
+// beforeShrinking are the backups, by their ids, by which it is seen that much less is in those
+// after them, until somebody says that this is meant: what is not in them may be nowhere else.
+// Of base backups the log tells what went.
+func beforeShrinking(s recovery.Survey, meant []recovery.Backup) map[string]bool {
+	ids := map[string]bool{}
+	for _, less := range s.Shrank(meant) {
+		for _, b := range less.Evidence() {
+			ids[b.ID] = ids[b.ID] || b.Stop == 0
+		}
+	}
+	return ids
+}
+
 // Retain decides which backups of one survey stay. It is pure. The newest that can
 // be restored always stays, and so does the newest that each signer has proven, also
 // where something is said to keep it from being restored now: that may be mended, and it
@@ -183,8 +196,9 @@ func (r rule) newest(all []Kept, counts func(Kept) bool, at func(Kept) time.Time
 // that was left, stays as long as it would if it were whole. Where it is not sure of which
 // day a backup is, because a clock was wrong or it was copied from elsewhere, it stays as
 // long as it would by what it says or by the clock of its store, and takes no place from
-// those of which it is sure. Days are those of the zone of now.
-func Retain(s recovery.Survey, keep Keep, now time.Time, proven func(recovery.Backup) []Prover) []Kept {
+// those of which it is sure. The last before the newest shrank stay, unless one that did is
+// meant to be so. Days are those of the zone of now.
+func Retain(s recovery.Survey, keep Keep, now time.Time, proven func(recovery.Backup) []Prover, meant []recovery.Backup) []Kept {
 	all := make([]Kept, len(s.Backups))
 	for i, b := range s.Backups {
 		all[i].Backup = b
@@ -224,6 +238,12 @@ func Retain(s recovery.Survey, keep Keep, now time.Time, proven func(recovery.Ba
 		stay(newestProven[p], "%s", p.why())
 		if i, ok := usableProven[p]; ok && i != newestProven[p] {
 			stay(i, "%s, of those that can be restored", p.why())
+		}
+	}
+	before := beforeShrinking(s, meant)
+	for i, k := range all {
+		if before[k.ID] {
+			stay(i, "one of the last before they shrank")
 		}
 	}
 	if keep == (Keep{}) {

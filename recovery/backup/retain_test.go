@@ -26,7 +26,7 @@ func TestRetain(t *testing.T) {
 	proven := func(b recovery.Backup) []backup.Prover {
 		return map[string][]backup.Prover{"base/20260302": {ci, known}, "base/20260303": {known}, "base/20260304": {ci}, "base/20260305": {forger}}[b.ID]
 	}
-	kept := backup.Retain(s, backup.Keep{Daily: 7, Weekly: 4, Monthly: 12}, end, proven)
+	kept := backup.Retain(s, backup.Keep{Daily: 7, Weekly: 4, Monthly: 12}, end, proven, nil)
 	var ids []string
 	for _, k := range kept {
 		if len(k.Why) > 0 {
@@ -37,13 +37,13 @@ func TestRetain(t *testing.T) {
 	if got := strings.Join(ids, " "); got != want {
 		t.Errorf("kept\n%s, want\n%s", got, want)
 	}
-	for _, k := range backup.Retain(s, backup.Keep{}, end, nil) {
+	for _, k := range backup.Retain(s, backup.Keep{}, end, nil, nil) {
 		if len(k.Why) == 0 {
 			t.Errorf("%s would go although nothing is to go", k.ID)
 		}
 	}
 	one := recovery.Survey{Backups: s.Backups[:1]}
-	if k := backup.Retain(one, backup.Keep{Daily: 1}, end, nil); strings.Join(k[0].Why, ", ") != "the newest, the newest of the day 2025-11-28" {
+	if k := backup.Retain(one, backup.Keep{Daily: 1}, end, nil, nil); strings.Join(k[0].Why, ", ") != "the newest, the newest of the day 2025-11-28" {
 		t.Errorf("the only one: %v", k[0].Why)
 	}
 	// What was proven stays where something is said of it since, and so does what was
@@ -53,7 +53,7 @@ func TestRetain(t *testing.T) {
 	var stay []string
 	for _, k := range backup.Retain(some, backup.Keep{Daily: 1}, end, func(b recovery.Backup) []backup.Prover {
 		return map[string][]backup.Prover{some.Backups[1].ID: {known}, some.Backups[2].ID: {known}}[b.ID]
-	}) {
+	}, nil) {
 		if len(k.Why) > 0 {
 			stay = append(stay, k.ID)
 		}
@@ -88,7 +88,7 @@ func TestRetain_unchecked(t *testing.T) {
 			s.Backups = append(s.Backups, b)
 		}
 		var stay []string
-		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, end, func(b recovery.Backup) []backup.Prover { return c.provers[b.ID] }) {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, end, func(b recovery.Backup) []backup.Prover { return c.provers[b.ID] }, nil) {
 			if len(k.Why) > 0 {
 				stay = append(stay, k.ID+": "+k.Why[0])
 			}
@@ -112,7 +112,7 @@ func TestRetain_damaged(t *testing.T) {
 	s.Backups[4].Problem = "it is cut off"                                 // 27
 	ids := func(keep backup.Keep) string {
 		var ids []string
-		for _, k := range backup.Retain(s, keep, end, nil) {
+		for _, k := range backup.Retain(s, keep, end, nil, nil) {
 			if len(k.Why) > 0 {
 				ids = append(ids, k.ID)
 			}
@@ -138,7 +138,7 @@ func TestRetain_left(t *testing.T) {
 	}
 	s.Backups[5].Problem, s.Backups[5].Left = "timeline 2 was left with run 7c31", true // 24
 	for daily, want := range map[int]bool{7: true, 5: true, 4: false} {
-		for _, k := range backup.Retain(s, backup.Keep{Daily: daily}, end, nil) {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: daily}, end, nil, nil) {
 			if k.ID == "24" && (len(k.Why) > 0) != want {
 				t.Errorf("%d daily: kept for %q", daily, k.Why)
 			}
@@ -157,7 +157,7 @@ func TestRetain_clocks(t *testing.T) {
 	}
 	ids := func() string {
 		var ids []string
-		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, end, nil) {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: 1}, end, nil, nil) {
 			if len(k.Why) > 0 {
 				ids = append(ids, k.ID)
 			}
@@ -215,7 +215,7 @@ func TestRetain_wrongClocks(t *testing.T) {
 			s.Backups = append(s.Backups, b)
 		}
 		stays := map[string]bool{}
-		for _, k := range backup.Retain(s, c.keep, night(c.looked).Add(4*time.Hour), nil) {
+		for _, k := range backup.Retain(s, c.keep, night(c.looked).Add(4*time.Hour), nil, nil) {
 			stays[k.ID] = len(k.Why) > 0
 		}
 		var got []string
@@ -243,12 +243,64 @@ func TestRetain_exceptions(t *testing.T) {
 		s.Backups = append(s.Backups, b)
 	}
 	var stay []string
-	for _, k := range backup.Retain(s, backup.Keep{Daily: 2}, end, nil) {
+	for _, k := range backup.Retain(s, backup.Keep{Daily: 2}, end, nil, nil) {
 		if len(k.Why) > 0 {
 			stay = append(stay, k.ID)
 		}
 	}
 	if want := []string{"20", "27", "28"}; !slices.Equal(stay, want) {
 		t.Errorf("kept %q, want %q", stay, want)
+	}
+}
+
+// What was in the last backups before they shrank may be nowhere else: they stay, with those
+// without which nobody would see it, until somebody says that it is to be so. Of base backups the log
+// tells more.
+func TestRetain_beforeItShrank(t *testing.T) {
+	end := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	var s recovery.Survey
+	for day := 30; day >= 0; day-- {
+		taken := end.AddDate(0, 0, -day)
+		b := recovery.Backup{ID: taken.Format("20060102"), Taken: recovery.Span{From: taken, To: taken}, Holds: recovery.Holds{Files: 31204, Bytes: 2e9, Series: "snapshot of /srv/uploads"}}
+		if day < 20 {
+			b.Holds.Files, b.Holds.Bytes = 12, 3_100_000
+		}
+		s.Backups = append(s.Backups, b)
+	}
+	const before = "20261106 20261107 20261108 "
+	for name, test := range map[string]struct {
+		meant string
+		stop  recovery.LSN
+		want  string
+	}{
+		"nobody has said anything":    {"", 0, before + "20261127 20261128"},
+		"a smaller one is to be so":   {"20261110", 0, "20261127 20261128"},
+		"one of before is":            {"20261107", 0, before + "20261127 20261128"},
+		"they have log that leads on": {"", 1, "20261127 20261128"},
+	} {
+		of := recovery.Survey{Backups: slices.Clone(s.Backups)}
+		for i := range of.Backups {
+			of.Backups[i].Stop = test.stop
+		}
+		var meant []recovery.Backup
+		if b, ok := of.Named(test.meant); ok {
+			meant = append(meant, b)
+		}
+		for range 2 { // what stays is seen without what went
+			left := recovery.Survey{}
+			for _, k := range backup.Retain(of, backup.Keep{Daily: 2}, end, nil, meant) {
+				if len(k.Why) > 0 {
+					left.Backups = append(left.Backups, k.Backup)
+				}
+			}
+			of = left
+		}
+		var ids []string
+		for _, b := range of.Backups {
+			ids = append(ids, b.ID)
+		}
+		if got := strings.Join(ids, " "); got != test.want {
+			t.Errorf("%s: kept %s, want %s", name, got, test.want)
+		}
 	}
 }

@@ -238,7 +238,10 @@ type Proof struct {
 	// key; nil otherwise.
 	Stranger *Stranger
 	Points   []recovery.Point
-	Runbook  string
+	// Chosen is the component of which a person has chosen the backup by its name; empty where
+	// none was.
+	Chosen  string
+	Runbook string
 	// Checks are those of the run's runbook, as in Evidence; nil where it cannot be
 	// read.
 	Checks map[string]string

@@ -81,8 +81,10 @@ func MostNeeds(cat catalogue.Catalogue, proofs []Proof, anchor string, copies []
 	}
 	var backups []recovery.Backup
 	for _, s := range surveys {
+		// Whether one that shrank is to be so, a person says by choosing it.
+		shrank := s.Shrank(Meant(proofs))
 		for _, b := range s.Backups {
-			if s.Component == anchor && slices.Contains(copies, s.Copy) && whole(b) && !b.Taken.To.IsZero() {
+			if _, low := shrank[b.ID]; !low && s.Component == anchor && slices.Contains(copies, s.Copy) && whole(b) && !b.Taken.To.IsZero() {
 				b.Engine = s.Engine
 				backups = append(backups, b)
 			}

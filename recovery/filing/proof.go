@@ -60,6 +60,9 @@ func (t Trust) Closest(runs []runner.Past, system string) (closest check.Proof, 
 func (t Trust) worth(p runner.Past) check.Proof {
 	c := check.Proof{Run: p.ID, Mode: p.State.Mode, At: p.State.Ended, Passed: p.State.Result == recovery.ResultPassed, Points: p.State.Moment.Points,
 		Runbook: p.State.RunbookSHA256, Untimed: true}
+	if w := p.State.Moment.Want; w.Kind == recovery.WantBackup && w.Table == "" {
+		c.Chosen = p.State.Moment.Anchor
+	}
 	held, _ := p.State.Checks()
 	c.Unchecked = held == 0
 	for _, r := range p.State.Reached() {

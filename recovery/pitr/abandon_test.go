@@ -76,7 +76,7 @@ func TestMarkTimeline_retained(t *testing.T) {
 		s.Backups[0].Objects[i].Modified = later
 	}
 	for days, want := range map[int]bool{7: true, 1: false} {
-		for _, k := range backup.Retain(s, backup.Keep{Daily: days}, later.UTC(), nil) {
+		for _, k := range backup.Retain(s, backup.Keep{Daily: days}, later.UTC(), nil, nil) {
 			if k.ID == dead.ID && (len(k.Why) > 0) != want {
 				t.Errorf("%d daily: kept for %q", days, k.Why)
 			}
