@@ -50,6 +50,8 @@ type Manifest struct {
 	// TableDigest says how their digests are made.
 	Tables      []TableRecord `json:"tables,omitempty"`
 	TableDigest string        `json:"table_digest,omitempty"`
+	// Lost are tables that have far fewer rows than before, for as long as they do.
+	Lost []LostRows `json:"lost,omitempty"`
 	// Snapshot, of a base backup, is what Tables were read in, SnapshotAt where the
 	// log was then, after Start. A moment in the log after it is held against Tables
 	// by what the log says of the transactions that the snapshot does not see.
@@ -97,6 +99,17 @@ type TableRecord struct {
 	Rows  int64  `json:"rows,string"`
 	// Digest does not depend on the order of the rows.
 	Digest string `json:"digest,omitempty"`
+}
+
+// LostRows is a table that has far fewer rows than it had.
+type LostRows struct {
+	Table string `json:"table"`
+	// Had is how many rows it had in the last backup before Since, and Has how many it has now.
+	// Since is the ID of the first that has fewer, At when that was begun.
+	Had   int64     `json:"had,string"`
+	Has   int64     `json:"has,string"`
+	Since string    `json:"since"`
+	At    time.Time `json:"at"`
 }
 
 // Took is how long the backup took.

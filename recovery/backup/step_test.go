@@ -31,6 +31,8 @@ type lines struct {
 	lacks string
 	// needs is the room that it needs before anything is stored.
 	needs int64
+	// tables are those that it counts.
+	tables []recovery.TableRecord
 }
 
 func (lines) Schema() recovery.Schema {
@@ -54,7 +56,7 @@ func (l lines) Survey(ctx context.Context, c recovery.Component, cp recovery.Cop
 }
 
 func (l lines) Capture(ctx context.Context, src recovery.Capture) (recovery.Manifest, error) {
-	m := recovery.Manifest{ID: "base/" + src.Stamp, Engine: "lines"}
+	m := recovery.Manifest{ID: "base/" + src.Stamp, Engine: "lines", Tables: l.tables}
 	if err := src.Begin(ctx, recovery.Beginning{ID: m.ID, Prefixes: []string{m.ID + "/"}, Last: m.ID + "/last"}); err != nil {
 		return m, err
 	}

@@ -249,7 +249,8 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	}
 	m.System, m.Component, m.Kind = o.System, j.component.Name, j.component.Kind
 	m.Begun, m.Ended, m.Objects, m.Host, m.By = begun, o.Now().UTC(), recorded.objects, o.Host, o.By
-	m.Runbook, m.Remarks = o.digest(), slices.Concat(m.Remarks, cleared, among)
+	m.Lost = lostRows(last, m)
+	m.Runbook, m.Remarks = o.digest(), slices.Concat(m.Remarks, lostAnew(m), cleared, among)
 	// From here on the backup is whole, whatever happens.
 	if err := putManifest(ctx, fan, stamp, j.sort, m); err != nil {
 		return m, err

@@ -74,6 +74,7 @@ func (j *judge) inCopy(c recovery.Component, cp Copy, inService string) (in reco
 		j.aheadOfTime(c, cp, s)
 		j.excepted(c, cp, s)
 		j.shrank(c, cp, s)
+		j.rows(c, cp, s)
 		j.stopped(c, cp, s)
 		j.roles(c, cp, s)
 	}
