@@ -119,11 +119,17 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 	}
 	switch {
 	case p.Confirm != "":
-	case slices.ContainsFunc(p.Steps, func(s recovery.Step) bool { return s.Kind == rescue.KindPreview }):
+	case previews(p):
 		say.line("", "live: untouched; the run ends when it is known what would be done")
 	default:
 		say.line("", "live: untouched; what comes back is left beside it, a database running")
 	}
+}
+
+// previews reports whether a plan ends with the preview of a rescue: it changes nothing live,
+// and carries out no block of its runbook.
+func previews(p *recovery.Plan) bool {
+	return p.Confirm == "" && slices.ContainsFunc(p.Steps, func(s recovery.Step) bool { return s.Kind == rescue.KindPreview })
 }
 
 // checkNeeds refuses a run that nobody can be asked about if one of its steps would miss a

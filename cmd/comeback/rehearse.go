@@ -274,10 +274,10 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 }
 
 // runPlanned carries out a plan where nobody can be asked, in plain lines or
-// events.
+// events: every run that begins without anybody begins here.
 func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o request, say *plainWriter) error {
 	if p.Mode == recovery.Recovery {
-		if b.found {
+		if b.found && !previews(p) {
 			return notNamed(b.path, "nobody is asked about it here")
 		}
 		if err := checkConfirmed(p, o.confirm); err != nil {
@@ -300,13 +300,9 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 		return err
 	}
 	// A key that is not there is better noticed now than after the restore.
-	var key *report.Key
-	if o.key != "" {
-		found, err := a.findKey(ctx, o.key)
-		if err != nil {
-			return err
-		}
-		key = &found
+	key, err := a.keyFor(ctx, o.key)
+	if err != nil {
+		return err
 	}
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)

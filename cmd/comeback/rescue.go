@@ -13,7 +13,6 @@ import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/rescue"
-	"comeback/recovery/runner"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -131,10 +130,7 @@ func (a *app) rescue(ctx context.Context, path string, o rescuing) error {
 	if console {
 		return a.consoleRun(ctx, b, p, o.request)
 	}
-	if b.found && p.Confirm != "" {
-		return notNamed(b.path, "nobody is asked about it here")
-	}
-	return a.carryRescue(ctx, b, p, o.request, say)
+	return a.runPlanned(ctx, b, p, o.request, say)
 }
 
 // check refuses a request that does not say what is to be brought back.
@@ -165,30 +161,6 @@ func (o *rescuing) check() error {
 		o.until = string(recovery.WantLatest)
 	}
 	return nil
-}
-
-// carryRescue starts a run whose target was named, and prints it.
-func (a *app) carryRescue(ctx context.Context, b *book, p *recovery.Plan, o request, say *plainWriter) error {
-	if err := checkConfirmed(p, o.confirm); err != nil {
-		return err
-	}
-	tellEffects(say, p)
-	key, err := a.keyFor(ctx, o.key)
-	if err != nil {
-		return err
-	}
-	if warning := runner.LogoutWarning(a.environ); warning != "" {
-		say.line("", "warning: %s", warning)
-	}
-	run, err := a.start(ctx, b, p, inLines.terminal(), runner.Launch{Unattended: true, Confirm: o.confirm})
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	if o.json {
-		say = &plainWriter{out: a.err, now: a.now, redact: a.said, json: a.out}
-	}
-	return a.follow(ctx, run, say, key)
 }
 
 // rescuePlan finds what the transaction did, resolves both copies and looks at

@@ -201,5 +201,5 @@ func (a *app) rescueUndo(ctx context.Context, run string, o request, leave bool)
 	if o.json {
 		say.out = a.err
 	}
-	return a.carryRescue(ctx, b, p, o, say)
+	return a.runPlanned(ctx, b, p, o, say)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/rescue"
 	"comeback/recovery/runner"
@@ -129,6 +130,31 @@ func TestRescue(t *testing.T) {
 	t.Run("killed anywhere", func(t *testing.T) { rescueKilledAnywhere(t, l) })
 	t.Run("what was written since", func(t *testing.T) { rescueSince(t, l, last) })
 	t.Run("several transactions", func(t *testing.T) { rescueSeveral(t, l, last) })
+	t.Run("what its plan warns of", func(t *testing.T) { rescueWarns(t, l) })
+}
+
+// Where nobody is asked, a rescue tells what its plan warns of before it begins, as a
+// recovery does, and what it misses: nothing is begun then.
+func rescueWarns(t *testing.T, l *lost) {
+	r := newRig(t)
+	r.environ["DATABASE_URL"] = l.URL()
+	book := runbook(t, fmt.Sprintf("{url: %q}\n  far: {url: %q}", l.CopyURL(), "file://"+t.TempDir()), nil, "")
+	// A copy that seems to reach farther, and does not hold what leads there.
+	r.surveyed = func(cat *catalogue.Catalogue) {
+		for _, s := range slices.Clone(cat.Surveys) {
+			if s.Copy != "nearby" || len(s.Windows) == 0 {
+				continue
+			}
+			s.Copy, s.Windows = "far", slices.Clone(s.Windows)
+			for i := range s.Windows {
+				s.Windows[i].To.Time = s.Windows[i].To.Time.Add(time.Hour)
+			}
+			cat.Surveys = append(cat.Surveys, s)
+		}
+	}
+	got := r.run(t.Context(), "rescue", book, "--to", "latest", "--table", "carts", "--preview", "--plain", "--key", filepath.Join(t.TempDir(), "none"))
+	got.has(t, recovery.Usage, "warning: database.before: it could come back to a later moment by pitr in far, which refuses: ", "live: untouched", "--key ")
+	r.noRun(t)
 }
 
 // Several transactions are taken back together, in the order of their commits, from as
