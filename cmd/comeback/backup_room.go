@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
+	"comeback/recovery/check/gather"
 	"comeback/recovery/execute"
-	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
-	"comeback/recovery/room"
 )
 
 // watchDisks lets backups look at the disks that they write to: that of the directory in which
@@ -30,7 +26,7 @@ func watchDisks(ctx context.Context, b *book, o *backup.Options) error {
 		if err != nil {
 			return nil // opening it tells why
 		}
-		dir, device, ok := directoryOf(place)
+		dir, device, ok := gather.DirectoryOf(place)
 		if !ok || !live()[device] {
 			return nil
 		}
@@ -52,7 +48,7 @@ func askedDevices(ctx context.Context, b *book) map[uint64]bool {
 		asking.Go(func() { clusters[i] = askDirectory(ctx, b, c) })
 	}
 	asking.Wait()
-	return liveDevices(b, slices.DeleteFunc(clusters, func(dir string) bool { return !hasCluster(dir) }))
+	return gather.LiveDevices(b.Runbook, b.secrets.Expand, slices.DeleteFunc(clusters, func(dir string) bool { return !gather.HasCluster(dir) }))
 }
 
 // askDirectory asks a live server for its data directory; empty where it does not answer, or
@@ -74,51 +70,4 @@ func askDirectory(ctx context.Context, b *book, c recovery.Component) string {
 		}
 	}
 	return ""
-}
-
-// hasCluster reports whether a directory that a server tells of is one of this host, with a
-// cluster in it.
-func hasCluster(dir string) bool {
-	if dir == "" {
-		return false
-	}
-	_, err := os.Stat(filepath.Join(dir, "PG_VERSION"))
-	return err == nil
-}
-
-// liveDevices are the devices on which live data lie: clusters in these directories, and the
-// trees that a runbook names.
-func liveDevices(b *book, clusters []string) map[uint64]bool {
-	live := map[uint64]bool{}
-	see := func(path string) {
-		if _, err := os.Stat(path); err != nil || !filepath.IsAbs(path) {
-			return
-		}
-		if _, device, err := room.Free(path); err == nil {
-			live[device] = true
-		}
-	}
-	for _, dir := range clusters {
-		see(dir)
-	}
-	for _, c := range plan.Components(b.Runbook) {
-		for _, key := range []string{"path", "paths", "data"} {
-			for _, text := range c.Settings[key] {
-				if p, err := b.secrets.Expand(text); err == nil && p != "" {
-					see(p)
-				}
-			}
-		}
-	}
-	return live
-}
-
-// directoryOf is the directory of a copy that is one, and the device that it lies on.
-func directoryOf(place string) (dir string, device uint64, ok bool) {
-	u, err := url.Parse(place)
-	if err != nil || u.Scheme != "file" {
-		return "", 0, false
-	}
-	_, device, err = room.Free(u.Path)
-	return u.Path, device, err == nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/postgres"
 	"comeback/recovery/runner"
 	"comeback/recovery/verify"
 )
@@ -84,7 +85,7 @@ func (a *app) liveRows(ctx context.Context, p *recovery.Plan, o looking) ([]veri
 		return nil, err
 	}
 	i := slices.IndexFunc(p.Components, func(c recovery.Component) bool { return c.Name == o.component })
-	conn, err := a.connectLive(ctx, b, p.Components[i])
+	conn, err := postgres.ConnectComponent(ctx, p.Components[i], b.secrets.Expand)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (a *app) askLive(ctx context.Context, b *book) liveServers {
 		l := &liveServer{}
 		servers[c.Name] = l
 		asking.Go(func() {
-			l.conn, l.err = a.connectLive(ctx, b, c)
+			l.conn, l.err = postgres.ConnectComponent(ctx, c, b.secrets.Expand)
 			if l.err == nil {
 				l.Archiver, l.err = postgres.ReadArchiver(ctx, l.conn)
 			}
@@ -43,17 +43,6 @@ func (a *app) askLive(ctx context.Context, b *book) liveServers {
 	}
 	asking.Wait()
 	return servers
-}
-
-func (a *app) connectLive(ctx context.Context, b *book, c recovery.Component) (*pgx.Conn, error) {
-	address, err := c.Lives("url")
-	if err == nil {
-		address, err = b.secrets.Expand(address)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return postgres.ConnectLive(ctx, address)
 }
 
 func (s liveServers) close() {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"comeback/recovery"
 	"comeback/recovery/plan"
@@ -200,7 +199,7 @@ func (a *app) spoolOf(b *book, c recovery.Component, asked string) (string, erro
 	if err != nil {
 		return "", recovery.Errorf("give --spool, or set COMEBACK_STATE", "find the spool: %w", err).WithExit(recovery.Usage)
 	}
-	return filepath.Join(home.Dir, "spool", strings.Join([]string{b.System, c.Name}, "-")), nil
+	return push.SpoolIn(home.Dir, b.System, c.Name), nil
 }
 
 // walFetch is restore_command over a runbook's copies. Only what is proven to be

@@ -54,7 +54,7 @@ func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) err
 		return err
 	}
 	if dir == "" {
-		dir = receivedDir(options.Spool)
+		dir = push.ReceivedBeside(options.Spool)
 	}
 	if slot == "" {
 		slot = options.Component.Settings.Text("receiver")

@@ -193,6 +193,19 @@ type Lacking struct {
 	Free *int64
 }
 
+// With is what a copy has not got by either of two spools: the older is the one to tell of, and
+// the lesser room.
+func (l Lacking) With(other Lacking) Lacking {
+	if l.Files == 0 || other.Since.Before(l.Since) {
+		l.Since = other.Since
+	}
+	l.Files, l.Bytes = l.Files+other.Files, l.Bytes+other.Bytes
+	if l.Free == nil || other.Free != nil && *other.Free < *l.Free {
+		l.Free = other.Free
+	}
+	return l
+}
+
 // Source is what is backed up, as it is now.
 type Source struct {
 	// Fingerprint is compared with that of a manifest; empty where the source has

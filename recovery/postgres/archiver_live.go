@@ -30,6 +30,19 @@ func ConnectLive(ctx context.Context, address string) (*pgx.Conn, error) {
 	return DialLive(ctx, config)
 }
 
+// ConnectComponent opens such a session with the live server of a component, by its `url`;
+// expand resolves what that refers to.
+func ConnectComponent(ctx context.Context, c recovery.Component, expand func(string) (string, error)) (*pgx.Conn, error) {
+	address, err := c.Lives("url")
+	if err == nil {
+		address, err = expand(address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ConnectLive(ctx, address)
+}
+
 // LiveConfig reads the address of a running server, for [DialLive].
 func LiveConfig(address string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(address)

@@ -1,4 +1,4 @@
-package main
+package gather
 
 import (
 	"context"
@@ -23,16 +23,16 @@ const (
 	locksWithin = copyWithin
 )
 
-// gatherLocks asks for the locks of all that the newest backups in a copy need, the oldest
+// locks asks for the locks of all that the newest backups in a copy need, the oldest
 // objects first, as far as their names tell: packs that snapshots share were stored once, and
 // whoever deletes one of them destroys all.
-func (a *app) gatherLocks(ctx context.Context, b *book, seen *check.Copy, cat catalogue.Catalogue, engines []recovery.Engine) {
+func (o Options) locks(ctx context.Context, seen *check.Copy, cat catalogue.Catalogue) {
 	if seen.Err != nil || seen.Locking == nil || !seen.Locking.Able {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, locksWithin)
 	defer cancel()
-	store, err := opener(b.secrets)(ctx, seen.Copy)
+	store, err := o.Open(ctx, seen.Copy)
 	if err != nil {
 		seen.Locks = check.Locks{Of: 1, Err: err}
 		return
@@ -41,7 +41,7 @@ func (a *app) gatherLocks(ctx context.Context, b *book, seen *check.Copy, cat ca
 	if !ok {
 		return
 	}
-	keys, err := newestNeed(ctx, store, *seen, cat, engines)
+	keys, err := newestNeed(ctx, store, *seen, cat, o.Engines)
 	if err != nil {
 		seen.Locks = check.Locks{Of: max(1, len(keys)), Err: err}
 		return

@@ -1,0 +1,86 @@
+package gather
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+
+	"comeback/recovery"
+	"comeback/recovery/check"
+	"comeback/recovery/pitr/walfile"
+	"comeback/recovery/plan"
+	"comeback/recovery/postgres"
+	"comeback/recovery/room"
+)
+
+// databases are those that the runbook brings back.
+func (o Options) databases() []recovery.Component {
+	var all []recovery.Component
+	for _, c := range plan.Restored(o.Runbook) {
+		if c.Kind == recovery.Postgres {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// servers asks the live servers, side by side.
+func (o Options) servers(ctx context.Context) map[string]check.Server {
+	databases := o.databases()
+	said := make([]check.Server, len(databases))
+	var asking sync.WaitGroup
+	for i, c := range databases {
+		asking.Go(func() { said[i] = o.server(ctx, c) })
+	}
+	asking.Wait()
+	all := map[string]check.Server{}
+	for i, c := range databases {
+		all[c.Name] = said[i]
+	}
+	return all
+}
+
+// server asks one what it says of its log. Only where its directory is this host's can its
+// disk be seen.
+func (o Options) server(ctx context.Context, c recovery.Component) check.Server {
+	s := check.Server{Free: -1}
+	conn, err := postgres.ConnectComponent(ctx, c, o.Expand)
+	if err != nil {
+		s.Err = err
+		return s
+	}
+	defer conn.Close(context.Background()) // it only read
+	if s.Archiver, s.Err = postgres.ReadArchiver(ctx, conn); s.Err == nil {
+		s.Keeping, s.Err = postgres.ReadKeeping(ctx, conn)
+	}
+	if f, ok := walfile.Parse(s.Archived); ok && f.Kind == walfile.Segment && s.SegmentSize > 0 {
+		s.ArchivedLSN = walfile.Start(f.Number(s.SegmentSize), s.SegmentSize)
+	}
+	if HasCluster(s.DataDirectory) {
+		if free, _, err := room.Free(filepath.Join(s.DataDirectory, "pg_wal")); err == nil {
+			s.Free = free
+		}
+	}
+	return s
+}
+
+// holdLog says how far the log comes that copies hold of each server, and of which cluster
+// their newest base backups are.
+func holdLog(e *check.Evidence) {
+	for _, s := range e.Catalogue.Surveys {
+		server, asked := e.Servers[s.Component]
+		engine, _ := recovery.EngineNamed(e.Engines, s.Engine)
+		ends, ok := engine.(recovery.Ender)
+		if !ok || !asked {
+			continue
+		}
+		of := s.Lineages()[0].System()
+		if server.BackedUp == "" || of == server.SystemIdentifier {
+			server.BackedUp = of
+		}
+		if of == "" || server.SystemIdentifier == "" || of == server.SystemIdentifier {
+			server.Held = max(server.Held, ends.End(s))
+		}
+		e.Servers[s.Component] = server
+	}
+}
