@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/aftermath"
 	"comeback/recovery/backup"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
@@ -241,10 +242,15 @@ func (r *retention) held(ctx context.Context, c recovery.Component, waits patien
 // for.
 func (r *retention) look(ctx context.Context, components []recovery.Component) error {
 	a := r.app
-	restored, err := a.restoredHere(r.book.System)
+	home, err := a.home()
 	if err != nil {
 		return err
 	}
+	runs, err := home.List()
+	if err != nil {
+		return err
+	}
+	restored := aftermath.Restored(runs, r.book.System, a.now())
 	w := a.waits(true)
 	cat, err := a.surveyAll(ctx, catalogue.Options{Components: components, Copies: r.options.Copies, Engines: r.options.Engines, OpenStore: r.options.OpenStore, Progress: w.survey})
 	w.end()

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"comeback/recovery"
+	"comeback/recovery/backup"
 	"comeback/recovery/exclusive"
 	"comeback/recovery/isolation"
 	"comeback/recovery/runner"
@@ -125,8 +126,8 @@ func (a *app) beginRun(ctx context.Context, asked serving) (run *runner.Run, tol
 	o.Hold = hold.Check
 	release := func() error { return hold.Release(context.WithoutCancel(ctx)) }
 	o.Release = release
-	restores := a.newRestoring(o)
-	remarks := append(hold.Remarks(), restores.remarks(restores.say(ctx, r.State.Moment.Points))...)
+	restores := a.restores(o)
+	remarks := append(hold.Remarks(), restores.Remarks(restores.Say(ctx, r.State.Moment.Points))...)
 	switch asked.act {
 	case runner.ActStart:
 		run, err = runner.Begin(ctx, o)
@@ -137,14 +138,14 @@ func (a *app) beginRun(ctx context.Context, asked serving) (run *runner.Run, tol
 	}
 	if err != nil {
 		if asked.act == runner.ActStart { // else another process may be at work on it
-			restores.end(context.WithoutCancel(ctx))
+			restores.End(context.WithoutCancel(ctx))
 		}
 		return nil, nil, errors.Join(err, release())
 	}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		restores.follow(context.WithoutCancel(ctx), run)
+		restores.Follow(context.WithoutCancel(ctx), run)
 	}()
 	for _, text := range remarks {
 		if err := run.Do(ctx, recovery.Command{Kind: recovery.DoNote, By: recovery.Program, Text: text}); err != nil {
@@ -152,6 +153,11 @@ func (a *app) beginRun(ctx context.Context, asked serving) (run *runner.Run, tol
 		}
 	}
 	return run, over, nil
+}
+
+// restores tells the copies what a run restores from them.
+func (a *app) restores(o runner.Options) *backup.Restores {
+	return backup.NewRestores(backup.RestoresOptions{Plan: o.Plan, Host: o.Host, State: o.Home.Dir, OpenStore: o.OpenStore, Now: a.now})
 }
 
 // hold takes the sole right to work on a plan's live targets, on this host and,

@@ -246,7 +246,7 @@ func (a *app) stop(ctx context.Context, id, why string) error {
 	}
 	told := say.follow(context.WithoutCancel(ctx), run)
 	s, err := run.Wait()
-	a.newRestoring(o).end(context.WithoutCancel(ctx)) // as its runner would have
+	a.restores(o).End(context.WithoutCancel(ctx)) // as its runner would have
 	if err = errors.Join(told, err, hold.Release(context.WithoutCancel(ctx))); err != nil {
 		return err
 	}

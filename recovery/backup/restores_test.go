@@ -1,0 +1,71 @@
+package backup_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"comeback/recovery"
+	"comeback/recovery/backup"
+	"comeback/storage"
+)
+
+// A run says in each copy what it restores from it: once, again when that changes or an hour
+// has gone, and no more when it has ended. A copy that cannot be told is asked again, and is a
+// remark of a recovery.
+func TestRestores(t *testing.T) {
+	t.Parallel()
+	store, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, away := time.Date(2026, 11, 23, 2, 41, 0, 0, time.UTC), errors.New("the copy is away")
+	var opened atomic.Int64 // of several copies at once
+	var reached error
+	plan := &recovery.Plan{System: "shop", Run: "7c31", Mode: recovery.Recovery, Copies: []recovery.Copy{{Name: "nearby"}, {Name: "offsite"}}}
+	r := backup.NewRestores(backup.RestoresOptions{Plan: plan, Host: "db1", State: "/var/lib/comeback", Now: func() time.Time { return now },
+		OpenStore: func(context.Context, recovery.Copy) (storage.Store, error) {
+			opened.Add(1)
+			return store, reached
+		}})
+	held := func() int {
+		t.Helper()
+		n := 0
+		for _, err := range store.List(t.Context(), "comeback/restoring/shop/") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	points := []recovery.Point{{Component: "database", Copy: "nearby", Backup: recovery.Backup{ID: "base/1"}}}
+	reached = away
+	failed := r.Say(t.Context(), points)
+	if says := r.Remarks(failed); len(says) != 1 || !strings.HasPrefix(says[0], "nearby could not be told that this run restores from it: ") || held() != 0 {
+		t.Errorf("a copy that is away: %v, %q", failed, says)
+	}
+	plan.Mode = recovery.Rehearsal
+	if says := r.Remarks(failed); says != nil {
+		t.Errorf("a rehearsal remarks %q", says)
+	}
+	reached = nil
+	for i, step := range []struct {
+		after time.Duration
+		id    string
+		told  bool
+	}{{0, "base/1", true}, {time.Minute, "base/1", false}, {time.Minute, "base/2", true}, {2 * time.Minute, "base/2", false}, {2 * time.Hour, "base/2", true}} {
+		now = now.Add(step.after)
+		opened.Store(0)
+		points[0].Backup.ID = step.id
+		if failed := r.Say(t.Context(), points); len(failed) > 0 || opened.Load() > 1 || (opened.Load() == 1) != step.told || held() != 1 {
+			t.Errorf("step %d: asked %d copies, %d say it, %v", i, opened.Load(), held(), failed)
+		}
+	}
+	if r.End(t.Context()); held() != 0 {
+		t.Error("it is said that a run restores which has ended")
+	}
+}
