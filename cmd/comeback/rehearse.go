@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"comeback/recovery"
+	"comeback/recovery/limits"
 	"comeback/recovery/plan"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
@@ -30,7 +31,7 @@ type request struct {
 	outage  recovery.OutageNoted
 	// auto chooses what most needs a proof, within limits.
 	auto   bool
-	limits limits
+	limits limits.Limits
 }
 
 func (a *app) rehearseCommand() *cobra.Command {
@@ -80,8 +81,8 @@ after-xid:81213, or a backup's id as ` + "`comeback moments`" + ` lists it.
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.auto, "auto", false, "rehearse what most needs a proof, without anybody")
-	f.Var(&o.limits.disk, "max-disk", "where nobody watches: never take more disk than this, like 50GB; no limit if it is not given, or 0")
-	f.Var(&o.limits.memory, "min-memory", "where nobody watches: refuse to begin while less memory is free than this, like 2GB; no limit if it is not given, or 0")
+	sizeVar(f, &o.limits.Disk, "max-disk", "where nobody watches: never take more disk than this, like 50GB; no limit if it is not given, or 0")
+	sizeVar(f, &o.limits.Memory, "min-memory", "where nobody watches: refuse to begin while less memory is free than this, like 2GB; no limit if it is not given, or 0")
 	a.signersFlag(cmd)
 	f.StringVar(&o.to, "to", "", "the `MOMENT` to go back to (default latest)")
 	a.flags(&o, f)
@@ -213,7 +214,7 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 		return usage("leave out one of them", "--ask asks for the name of the target, and --confirm gives it to be asked nothing")
 	}
 	if shown := a.front(style{plain: o.plain, ask: o.ask}); !o.json && !o.dryRun && o.confirm == "" && shown != inLines {
-		if o.limits != (limits{}) {
+		if o.limits != (limits.Limits{}) {
 			return usage("add --auto or --json, or leave it out", "--max-disk and --min-memory are limits of a rehearsal that nobody watches")
 		}
 		o.plain = shown == byLines
@@ -265,8 +266,8 @@ func (a *app) carryOut(ctx context.Context, path string, o request) error {
 	if o.dryRun {
 		return a.printPlan(p)
 	}
-	if o.limits != (limits{}) {
-		if err := o.limits.hold(p); err != nil {
+	if o.limits != (limits.Limits{}) {
+		if err := o.limits.Hold(p); err != nil {
 			return err
 		}
 	}
@@ -307,7 +308,7 @@ func (a *app) runPlanned(ctx context.Context, b *book, p *recovery.Plan, o reque
 	if warning := runner.LogoutWarning(a.environ); warning != "" {
 		say.line("", "warning: %s", warning)
 	}
-	run, err := a.start(ctx, b, p, inLines.terminal(), runner.Launch{Unattended: true, Confirm: o.confirm, Outage: o.outage, MaxDisk: int64(o.limits.disk), MinMemory: int64(o.limits.memory)})
+	run, err := a.start(ctx, b, p, inLines.terminal(), runner.Launch{Unattended: true, Confirm: o.confirm, Outage: o.outage, MaxDisk: o.limits.Disk, MinMemory: o.limits.Memory})
 	if err != nil {
 		return err
 	}

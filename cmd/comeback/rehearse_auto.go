@@ -73,7 +73,7 @@ func (a *app) auto(ctx context.Context, path string, o request) error {
 	if err := a.nobodyRecovers(); err != nil {
 		return err
 	}
-	if err := o.limits.hold(p); err != nil {
+	if err := o.limits.Hold(p); err != nil {
 		return err
 	}
 	if a.giveWay != nil {

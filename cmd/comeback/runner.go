@@ -19,6 +19,7 @@ import (
 	"comeback/recovery/backup"
 	"comeback/recovery/exclusive"
 	"comeback/recovery/isolation"
+	"comeback/recovery/limits"
 	"comeback/recovery/runner"
 	"comeback/storage"
 )
@@ -44,8 +45,8 @@ func (a *app) runnerCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.unattended, "unattended", false, "nobody can be asked")
 	cmd.Flags().StringVar(&o.confirm, "confirm", "", "the `NAME` of the target, as a person has typed it")
 	cmd.Flags().StringVar(&outage, "outage", "", "since when the outage is, as `JSON`")
-	cmd.Flags().Var(&o.limits.disk, "max-disk", "stop when it takes more of the disk than `SIZE`")
-	cmd.Flags().Var(&o.limits.memory, "min-memory", "stop when less than half of `SIZE` of memory is free")
+	sizeVar(cmd.Flags(), &o.limits.Disk, "max-disk", "stop when it takes more of the disk than `SIZE`")
+	sizeVar(cmd.Flags(), &o.limits.Memory, "min-memory", "stop when less than half of `SIZE` of memory is free")
 	cmd.Flags().IntVar(&o.tether, "tether", 0, "stop when the process `PID` has ended")
 	return cmd
 }
@@ -56,7 +57,7 @@ type serving struct {
 	unattended bool
 	confirm    string
 	outage     recovery.OutageNoted
-	limits     limits
+	limits     limits.Limits
 	tether     int
 }
 
@@ -83,8 +84,8 @@ func (a *app) serve(ctx context.Context, o serving) error {
 		}()
 	}
 	run, told, err := a.beginRun(ctx, o)
-	if err == nil && o.limits != (limits{}) {
-		go o.limits.watch(ctx, ownScratch(run.Plan()), cancel)
+	if err == nil && o.limits != (limits.Limits{}) {
+		go o.limits.Watch(ctx, ownScratch(run.Plan()), cancel)
 	}
 	if out, ok := a.out.(*os.File); ok {
 		err = errors.Join(err, runner.Say(out, err))

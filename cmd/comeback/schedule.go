@@ -19,6 +19,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
+	"comeback/recovery/limits"
 	"comeback/recovery/plan"
 	"comeback/recovery/schedule"
 )
@@ -26,7 +27,7 @@ import (
 // scheduleAsked is what `comeback schedule` was asked for.
 type scheduleAsked struct {
 	runbook, dir, user, environment, metrics, key string
-	limits                                        limits
+	limits                                        limits.Limits
 	success, failure                              []string
 	cron, install, remove                         bool
 }
@@ -94,8 +95,8 @@ Exit codes:
 	f.StringVar(&o.environment, "environment", "", "a `FILE` with the variables that the runbook needs (default /etc/comeback/SYSTEM.env)")
 	f.StringVar(&o.metrics, "prometheus", "", "let checks write metrics into this `FILE`")
 	f.StringVar(&o.key, "key", "", "sign the reports of rehearsals with this SSH private key `FILE`; unsigned they prove nothing")
-	f.Var(&o.limits.disk, "max-disk", "rehearsals never take more disk than this, like 50GB; no limit if it is not given, or 0")
-	f.Var(&o.limits.memory, "min-memory", "rehearsals do not begin while less memory is free than this, like 2GB; no limit if it is not given, or 0")
+	sizeVar(f, &o.limits.Disk, "max-disk", "rehearsals never take more disk than this, like 50GB; no limit if it is not given, or 0")
+	sizeVar(f, &o.limits.Memory, "min-memory", "rehearsals do not begin while less memory is free than this, like 2GB; no limit if it is not given, or 0")
 	f.StringArrayVar(&o.success, "on-success", nil, "a `COMMAND` for when a job has ended well; given several times, each is a word of it")
 	f.StringArrayVar(&o.failure, "on-failure", nil, "a `COMMAND` for when a job has failed; given several times, each is a word of it")
 	return cmd
@@ -155,7 +156,7 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 		return schedule.Options{}, err
 	}
 	s := schedule.Options{System: b.System, Runbook: b.path, Program: executable(), Components: backedUpHere(b), RPO: b.RPO, Rehearse: b.Rehearse,
-		User: o.user, State: home.Dir, Environment: o.environment, Metrics: o.metrics, Key: o.key, MaxDisk: o.limits.disk.flag(), MinMemory: o.limits.memory.flag()}
+		User: o.user, State: home.Dir, Environment: o.environment, Metrics: o.metrics, Key: o.key, MaxDisk: sizeFlag(o.limits.Disk), MinMemory: sizeFlag(o.limits.Memory)}
 	if s.Success, err = commandWords(o.success); err == nil {
 		s.Failure, err = commandWords(o.failure)
 	}

@@ -1,76 +1,28 @@
-package main
+// Package limits is what a rehearsal that nobody watches may take of its host.
+//
+// It promises that a plan which would take more is refused before anything of it begins, and
+// that a run which takes more after all is stopped. What cannot be looked at meanwhile counts
+// as nothing; memory that is short for a moment, by anybody's doing, stops nothing. It ends no
+// process, and removes nothing: whoever runs the run does.
+package limits
 
 import (
 	"bufio"
 	"context"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/room"
 )
 
-// limits are what a rehearsal that nobody watches may take of a host.
-type limits struct {
-	// disk is how many bytes it may need in scratch, memory how many must be free
-	// before it begins; 0 is no limit.
-	disk, memory size
-}
+// Limits are how many bytes of disk it may need in scratch, and how many of memory must be
+// free before it begins; 0 is no limit.
+type Limits struct{ Disk, Memory int64 }
 
-// size is a number of bytes as people write it: "20GB", "512MB", "1TB".
-type size int64
-
-// String is empty for no limit, so that help shows no default of 0 bytes.
-func (s *size) String() string {
-	if *s == 0 {
-		return ""
-	}
-	return recovery.FormatBytes(int64(*s))
-}
-
-func (*size) Type() string { return "SIZE" }
-
-var units = []struct {
-	suffix string
-	bytes  int64
-}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
-
-// flag is the size as Set reads it, exactly; empty if there is none.
-func (s *size) flag() string {
-	for _, u := range units {
-		if n := int64(*s); n > 0 && n%u.bytes == 0 {
-			return fmt.Sprintf("%d%s", n/u.bytes, u.suffix)
-		}
-	}
-	return ""
-}
-
-// Set takes 0 as no limit.
-func (s *size) Set(text string) error {
-	if strings.TrimSpace(text) == "0" {
-		*s = 0
-		return nil
-	}
-	for _, u := range units {
-		number, ok := strings.CutSuffix(strings.TrimSpace(text), u.suffix)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-		if err != nil || n < 1 || n > (1<<62)/u.bytes {
-			break
-		}
-		*s = size(n * u.bytes)
-		return nil
-	}
-	return fmt.Errorf("%q is not a size like 20GB, or 0 for no limit", text)
-}
-
-// hold refuses a plan that would take more than it may.
-func (l limits) hold(p *recovery.Plan) error {
+// Hold refuses a plan that would take more than it may.
+func (l Limits) Hold(p *recovery.Plan) error {
 	var needs int64
 	for _, s := range p.Steps {
 		for _, g := range s.Guards {
@@ -79,9 +31,9 @@ func (l limits) hold(p *recovery.Plan) error {
 			}
 		}
 	}
-	if l.disk > 0 && needs > int64(l.disk) {
+	if l.Disk > 0 && needs > l.Disk {
 		return recovery.Errorf("raise --max-disk, or rehearse on a larger host", "refused: the rehearsal needs about %s of disk, and may take %s",
-			recovery.FormatBytes(needs), l.disk.String()).WithExit(recovery.Refused)
+			recovery.FormatBytes(needs), recovery.FormatBytes(l.Disk)).WithExit(recovery.Refused)
 	}
 	if len(p.Targets) > 0 { // all scratch lies in one place
 		place := p.Targets[0].Place
@@ -94,14 +46,14 @@ func (l limits) hold(p *recovery.Plan) error {
 				recovery.FormatBytes(needs), place, recovery.FormatBytes(free)).WithExit(recovery.Refused)
 		}
 	}
-	if l.memory > 0 {
+	if l.Memory > 0 {
 		free, err := freeMemory()
 		if err != nil {
 			return err
 		}
-		if free < int64(l.memory) {
+		if free < l.Memory {
 			return recovery.Errorf("rehearse when the host is less busy, or lower --min-memory", "refused: %s of memory are free, and %s are to stay free for the host",
-				recovery.FormatBytes(free), l.memory.String()).WithExit(recovery.Refused)
+				recovery.FormatBytes(free), recovery.FormatBytes(l.Memory)).WithExit(recovery.Refused)
 		}
 	}
 	return nil
@@ -131,9 +83,9 @@ const (
 	lookRest = 20
 )
 
-// watch looks at what a run takes until ctx ends, and stops the run where that is more
+// Watch looks at what a run takes until ctx ends, and stops the run where that is more
 // than it may.
-func (l limits) watch(ctx context.Context, place string, stop func(cause error)) {
+func (l Limits) Watch(ctx context.Context, place string, stop func(cause error)) {
 	rest, short := lookEach, 0
 	for {
 		select {
@@ -165,11 +117,11 @@ func (l limits) watch(ctx context.Context, place string, stop func(cause error))
 const shortLooks = 5
 
 // exceeded says that a run in a place takes more disk than it may.
-func (l limits) exceeded(place string) error {
-	if l.disk > 0 {
+func (l Limits) exceeded(place string) error {
+	if l.Disk > 0 {
 		takes, _ := room.Taken(place) // what cannot be looked at is not counted
-		if takes > int64(l.disk) {
-			return recovery.Errorf("raise --max-disk, or rehearse on a larger host", "the rehearsal takes %s of disk, and may take %s", recovery.FormatBytes(takes), l.disk.String())
+		if takes > l.Disk {
+			return recovery.Errorf("raise --max-disk, or rehearse on a larger host", "the rehearsal takes %s of disk, and may take %s", recovery.FormatBytes(takes), recovery.FormatBytes(l.Disk))
 		}
 	}
 	return nil
@@ -177,11 +129,11 @@ func (l limits) exceeded(place string) error {
 
 // starved says that the host has less memory left than half of what had to be free before
 // the run began.
-func (l limits) starved() error {
-	if l.memory > 0 {
-		if free, err := freeMemory(); err == nil && free < int64(l.memory)/2 {
+func (l Limits) starved() error {
+	if l.Memory > 0 {
+		if free, err := freeMemory(); err == nil && free < l.Memory/2 {
 			return recovery.Errorf("rehearse when the host is less busy, or lower --min-memory", "%s of memory are left to the host, less than half of %s",
-				recovery.FormatBytes(free), l.memory.String())
+				recovery.FormatBytes(free), recovery.FormatBytes(l.Memory))
 		}
 	}
 	return nil
