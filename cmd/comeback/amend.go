@@ -46,14 +46,14 @@ func (a *app) amendment(ctx context.Context, s recovery.Session, state recovery.
 		return recovery.Amended{}, err
 	}
 	live := plan.Uncounted(old)
-	losses, err := a.countLosses(ctx, b, cat, m, live)
+	losses, err := a.logs(b, cat).Losses(ctx, m, live)
 	if err != nil { // the run waits, with the writes stopped perhaps: it may go on
 		for i := range live {
 			live[i].Effects.Gone = append(live[i].Effects.Gone, fmt.Sprintf("%s: what it loses could not be counted: %s", live[i].Component, a.redact(err.Error())))
 		}
 	}
 	a.warnOfShrinking(b, cat, &m)
-	a.warnOfHarm(ctx, b, cat, &m, live)
+	a.logs(b, cat).WarnOfHarm(ctx, &m, live)
 	fresh, err := plan.Make(plan.Options{Losses: losses, Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: old.Mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: old.Run, Number: old.Number, Previous: old.Previous, Scratch: scratchOf(old), Created: old.Created, Expected: history.Expected, Keep: old.Keep, Begun: true})
 	if err != nil {

@@ -326,13 +326,13 @@ func (a *app) plan(ctx context.Context, b *book, cat catalogue.Catalogue, c choi
 		return nil, b.asFile(err)
 	}
 	c.waits.on("counting what is lost with the moment %s", c.to)
-	losses, err := a.countLosses(ctx, b, cat, m, live)
+	losses, err := a.logs(b, cat).Losses(ctx, m, live)
 	if err != nil {
 		return nil, err
 	}
 	a.warnOfShrinking(b, cat, &m)
 	c.waits.on("looking for harm before the moment %s", c.to)
-	a.warnOfHarm(ctx, b, cat, &m, live)
+	a.logs(b, cat).WarnOfHarm(ctx, &m, live)
 	p, err := plan.Make(plan.Options{Losses: losses, Warnings: append(a.weakened(b), readThen(b)...), Runbook: b.Runbook, Source: b.source, Engines: engines(), Mode: c.mode, Moment: m, Switchers: switchers(), Live: live,
 		Run: id, Number: history.Number, Previous: history.Previous, Scratch: scratch, Created: a.now(), Expected: history.Expected, Earlier: a.earlier(home, runs, history, c.mode), Keep: c.keep})
 	if err != nil {

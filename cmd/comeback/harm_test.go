@@ -70,7 +70,7 @@ func TestWarnOfHarm_ofABackup(t *testing.T) {
 	}{{l.incident.Harm.Time.Add(-time.Millisecond), 0}, {l.incident.Drop.Time.Add(time.Millisecond), 1}, {time.Time{}, 0}} {
 		m := recovery.Moment{Anchor: "database", Points: []recovery.Point{{Component: "database", Copy: "nearby", Engine: "dump", Time: c.taken, Warnings: []string{"a dump is one moment"}}}}
 		points := m.Points
-		a.warnOfHarm(t.Context(), b, cat, &m, nil)
+		a.logs(b, cat).WarnOfHarm(t.Context(), &m, nil)
 		says := slices.DeleteFunc(slices.Clone(m.Points[0].Warnings), func(text string) bool { return !strings.HasPrefix(text, recovery.KeepsHarm) })
 		if len(says) != c.harms || len(m.Points[0].Warnings) != 1+c.harms || len(points[0].Warnings) != 1 {
 			t.Errorf("of a dump of %s it says %q", c.taken, m.Points[0].Warnings)
@@ -83,7 +83,7 @@ func TestWarnOfHarm_unread(t *testing.T) {
 	_, r, book := momentsRig(t)
 	a, b, cat := surveyed(t, r, book)
 	m := recovery.Moment{Anchor: "database", Points: []recovery.Point{{Component: "database", Copy: "nearby", Engine: "pitr", Timeline: 1, Time: time.Now(), Facts: []byte("{")}}}
-	a.warnOfHarm(t.Context(), b, cat, &m, nil)
+	a.logs(b, cat).WarnOfHarm(t.Context(), &m, nil)
 	if says := m.Points[0].Warnings; len(says) != 1 || !strings.HasPrefix(says[0], "whether it keeps harm of the day before is not known: ") {
 		t.Errorf("it says %q", says)
 	}

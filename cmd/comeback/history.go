@@ -101,7 +101,7 @@ func (d *desk) Usual(ctx context.Context, path string, window tui.Choice, harms 
 	if err != nil {
 		return nil, catalogue.Explain(err, h.survey.Copy)
 	}
-	return learnHabits(ctx, scanner, o, harms, d.app.now().Location(), maxHabitLog, progress), nil
+	return catalogue.LearnHabits(ctx, scanner, o, harms, d.app.now().Location(), catalogue.HabitLog, progress), nil
 }
 
 // Live says how far the live server of a component is.

@@ -36,59 +36,18 @@ func (a *app) lookLive(ctx context.Context, b *book, mode recovery.Mode) ([]reco
 	return all, nil
 }
 
-// countLosses reads from the log of the copies, or from live files, what going back to the moment loses
-// so far. What cannot be counted is left out; the plan says so.
-func (a *app) countLosses(ctx context.Context, b *book, cat catalogue.Catalogue, m recovery.Moment, targets []recovery.Live) ([]recovery.Loss, error) {
-	var all []recovery.Loss
-	for _, l := range targets {
-		p, ok := m.Point(l.Component)
-		if !ok {
-			continue
-		}
-		if s, ok := switcher(l.Target.Switches); ok {
-			if loser, ok := s.(recovery.LiveLoser); ok {
-				loss, err := loser.LiveLoss(ctx, l, p)
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, loss)
-				continue
+// logs are what tells what a moment loses and what harm it keeps.
+func (a *app) logs(b *book, cat catalogue.Catalogue) plan.Logs {
+	return plan.Logs{Runbook: b.Runbook, Catalogue: cat, Switchers: switchers(), Redact: a.redact, Wording: recovery.Wording{Clean: clean}, Zone: a.now().Location(),
+		Open: func(ctx context.Context, s recovery.Survey) (recovery.Engine, storage.Store, error) {
+			return a.openSurvey(ctx, b, s)
+		},
+		Names: func(ctx context.Context, component, address string, s recovery.Survey) (names recovery.Names, why error) {
+			if url, err := b.secrets.Expand(address); err == nil && url != "" {
+				names, why = namesOf(ctx, url)
 			}
-		}
-		survey, ok := cat.SurveyOf(p)
-		if !ok {
-			continue
-		}
-		engine, store, err := a.openSurvey(ctx, b, survey)
-		if err != nil {
-			return nil, err
-		}
-		loser, ok := engine.(recovery.Loser)
-		if !ok || p.Timeline == 0 {
-			continue
-		}
-		c, _ := b.Component(l.Component)
-		o := recovery.ScanOptions{Component: plan.Component(c), Survey: survey, Store: store}
-		var unnamed string
-		if address, err := b.secrets.Expand(l.Target.Address); err == nil {
-			var why error
-			if o.Names, why = namesOf(ctx, address); why != nil {
-				unnamed = a.redact(why.Error())
-			}
-		}
-		o.Names = a.besideRestored(ctx, b, l.Component, survey.Lineage(p.Backup.Details[recovery.SystemIdentifier]), o.Names)
-		loss, err := loser.Loss(ctx, o, p)
-		loss.AtLeast = loss.AtLeast || err == nil && !storage.Then(store).IsZero() // what came later is not seen
-		if err != nil && !loss.AtLeast {
-			return nil, catalogue.Explain(err, p.Copy)
-		}
-		if l.Only != "" {
-			loss = loss.Only(l.Only)
-		}
-		loss.Unnamed = unnamed
-		all = append(all, loss)
-	}
-	return all, nil
+			return a.besideRestored(ctx, b, component, s, names), why
+		}}
 }
 
 // namesOf are the names of a live server's relations; nil, and why, where it gives

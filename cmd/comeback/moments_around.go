@@ -149,7 +149,7 @@ func (h *happening) usual(ctx context.Context, scanner recovery.Scanner, o recov
 	for _, harm := range h.found.harms {
 		harms = append(harms, harm.Transaction)
 	}
-	h.found.habits = learnHabits(ctx, scanner, o, harms, h.zone.at, maxHabitLog, nil)
+	h.found.habits = catalogue.LearnHabits(ctx, scanner, o, harms, h.zone.at, catalogue.HabitLog, nil)
 }
 
 // aim finds the span to look at.

@@ -190,7 +190,7 @@ func (a *app) countSince(ctx context.Context, b *book, parent runner.Past, targe
 		}
 		var counted []recovery.Loss
 		if errCount == nil {
-			counted, errCount = a.countLosses(ctx, b, cat, recovery.Moment{Points: []recovery.Point{p}}, targets[i:i+1])
+			counted, errCount = a.logs(b, cat).Losses(ctx, recovery.Moment{Points: []recovery.Point{p}}, targets[i:i+1])
 		}
 		if errCount != nil {
 			targets[i].Effects.Gone = append(targets[i].Effects.Gone, fmt.Sprintf("%s: how much that is could not be counted: %s", l.Component, a.redact(errCount.Error())))

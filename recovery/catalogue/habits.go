@@ -1,4 +1,4 @@
-package main
+package catalogue
 
 import (
 	"context"
@@ -8,13 +8,17 @@ import (
 	"comeback/recovery"
 )
 
-// maxHabitLog bounds how much log of an earlier day is read by who looks for a moment.
-const maxHabitLog = 2 << 30
+// HabitLog bounds how much log of an earlier day is read for whoever looks for a moment.
+const HabitLog = 2 << 30
 
-// learnHabits reads the same time on earlier days, to tell harm from what happens
-// every night. A day that cannot be read, or has more log than most, is not known.
+// errMuch ends the reading of a day that has more log than is read for it.
+var errMuch = errors.New("too much log")
+
+// LearnHabits reads the same time on earlier days, to tell harm from what happens
+// every night. A day that cannot be read, or has more log than most, is not known, and those
+// before it have as much.
 // Progress, which may be nil, is told which share of all days was read.
-func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanOptions, harms []recovery.Transaction, at *time.Location, most int64, progress func(share float64)) *recovery.Habits {
+func LearnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanOptions, harms []recovery.Transaction, at *time.Location, most int64, progress func(share float64)) *recovery.Habits {
 	var since time.Time
 	for _, w := range o.Survey.Windows {
 		if since.IsZero() || w.From.Time.Before(since) {
@@ -29,7 +33,7 @@ func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanO
 		o.Span = s
 		o.Progress = func(p recovery.ScanProgress) {
 			if p.Total > most {
-				stop(errTooMuch)
+				stop(errMuch)
 			}
 			if show != nil {
 				show(p)
@@ -40,8 +44,8 @@ func learnHabits(ctx context.Context, scanner recovery.Scanner, o recovery.ScanO
 		}
 		err := habits.Read(s, scanner.Scan(reading, o))
 		stop(nil)
-		if ctx.Err() != nil || errors.Is(err, errTooMuch) {
-			break // days before that have as much
+		if ctx.Err() != nil || errors.Is(err, errMuch) {
+			break
 		}
 	}
 	return habits

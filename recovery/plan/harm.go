@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"context"
@@ -23,21 +23,30 @@ const (
 	harmsRead = 1000
 )
 
-// warnOfHarm adds to each point of a moment what harm it keeps, as the log tells of the day before
+// errMuch ends reading where there is more log than is read for a harm.
+var errMuch = errors.New("too much log")
+
+// WarnOfHarm adds to each point of a moment what harm it keeps, as the log tells of the day before
 // it. It only reads; what could not be read is said, and refuses nothing.
-func (a *app) warnOfHarm(ctx context.Context, b *book, cat catalogue.Catalogue, m *recovery.Moment, live []recovery.Live) {
+func (g Logs) WarnOfHarm(ctx context.Context, m *recovery.Moment, live []recovery.Live) {
 	m.Points = slices.Clone(m.Points)
-	databases := postgresOf(b)
+	databases := Restored(g.Runbook)
+	databases = slices.DeleteFunc(databases, func(c recovery.Component) bool { return c.Kind != recovery.Postgres })
 	for i := range m.Points {
 		p := &m.Points[i]
 		at := slices.IndexFunc(databases, func(c recovery.Component) bool { return c.Name == p.Component })
 		if at < 0 {
 			continue
 		}
-		l := &keptLog{app: a, book: b, component: databases[at], cat: cat, live: live}
-		says, err := l.harm(ctx, *p, len(databases) > 1)
+		l := keptLog{Logs: g, component: databases[at], several: len(databases) > 1}
+		for _, target := range live {
+			if target.Component == p.Component {
+				l.address = target.Target.Address
+			}
+		}
+		says, err := l.harm(ctx, *p)
 		if err != nil {
-			says = append(says, "whether it keeps harm of the day before is not known: "+a.redact(catalogue.Explain(err, l.survey.Copy).Error()))
+			says = append(says, "whether it keeps harm of the day before is not known: "+g.Redact(catalogue.Explain(err, l.survey.Copy).Error()))
 		}
 		p.Warnings = append(slices.Clone(p.Warnings), says...)
 	}
@@ -45,26 +54,27 @@ func (a *app) warnOfHarm(ctx context.Context, b *book, cat catalogue.Catalogue, 
 
 // keptLog is the log of a component that a moment keeps.
 type keptLog struct {
-	*app
-	book      *book
+	Logs
 	component recovery.Component
-	cat       catalogue.Catalogue
-	live      []recovery.Live
+	// address is that of its live server, where its target was read; several says that each of
+	// the databases has transactions of its own.
+	address string
+	several bool
 	// survey is of the copy that has the log.
 	survey recovery.Survey
 }
 
 // harm says what harm a point keeps; nothing where no copy has a log of before it.
-func (l *keptLog) harm(ctx context.Context, p recovery.Point, several bool) ([]string, error) {
+func (l *keptLog) harm(ctx context.Context, p recovery.Point) ([]string, error) {
 	replayed := p.Timeline != 0
 	var ok bool
-	if l.survey, ok = l.cat.SurveyOf(p); !replayed || !ok {
-		if l.survey, ok = l.cat.LogAround(l.component.Name, p.Time); !ok || p.Time.IsZero() {
+	if l.survey, ok = l.Catalogue.SurveyOf(p); !replayed || !ok {
+		if l.survey, ok = l.Catalogue.LogAround(l.component.Name, p.Time); !ok || p.Time.IsZero() {
 			return nil, nil
 		}
 		replayed = false
 	}
-	engine, store, err := l.openSurvey(ctx, l.book, l.survey)
+	engine, store, err := l.Open(ctx, l.survey)
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +82,11 @@ func (l *keptLog) harm(ctx context.Context, p recovery.Point, several bool) ([]s
 	if !ok {
 		return nil, nil
 	}
-	ctx, stop := context.WithTimeoutCause(ctx, harmWait, errTooMuch)
+	ctx, stop := context.WithTimeoutCause(ctx, harmWait, errMuch)
 	defer stop()
 	survey := l.survey.Lineage(p.Backup.Details[recovery.SystemIdentifier])
-	o := recovery.ScanOptions{Component: l.component, Survey: survey, Store: store, Names: l.names(ctx, survey)}
+	names, _ := l.Names(ctx, l.component.Name, l.address, survey) // who does not answer names nothing
+	o := recovery.ScanOptions{Component: l.component, Survey: survey, Store: store, Names: names}
 	scan := scanner.Scan
 	if changer, ok := engine.(recovery.Changer); replayed && ok {
 		scan = func(ctx context.Context, o recovery.ScanOptions) iter.Seq2[recovery.Transaction, error] {
@@ -87,15 +98,15 @@ func (l *keptLog) harm(ctx context.Context, p recovery.Point, several bool) ([]s
 		harms = slices.DeleteFunc(harms, func(t recovery.Transaction) bool { return t.Time.After(p.Time) })
 	}
 	if len(harms) > 0 {
-		habits := learnHabits(ctx, scanner, o, harms, l.now().Location(), harmLog, nil)
+		habits := catalogue.LearnHabits(ctx, scanner, o, harms, l.Zone, harmLog, nil)
 		harms = slices.DeleteFunc(harms, func(t recovery.Transaction) bool { return habits.Of(t.LSN).Holds() })
 	}
-	return recovery.KeptHarm(harms, recovery.Wording{Clean: clean}, harmsTold, func(t recovery.Transaction) string {
+	return recovery.KeptHarm(harms, l.Wording, harmsTold, func(t recovery.Transaction) string {
 		if !slices.ContainsFunc(survey.Windows, func(w recovery.Window) bool { return t.LSN >= w.From.LSN && t.LSN < w.To.LSN }) {
 			return ""
 		}
 		want := recovery.Want{}
-		if several { // each has transactions of its own
+		if l.several { // each has transactions of its own
 			want.Of = l.component.Name
 		}
 		return want.To(t.Before())
@@ -110,16 +121,16 @@ func harmsBefore(ctx context.Context, scan func(context.Context, recovery.ScanOp
 	o.Span = recovery.Span{From: to.Add(-recovery.HarmBack), To: to}
 	o.Progress = func(s recovery.ScanProgress) {
 		if s.Done > harmLog {
-			stop(errTooMuch)
+			stop(errMuch)
 		}
 	}
 	for t, err := range scan(ctx, o) {
 		switch {
-		case errors.Is(context.Cause(ctx), errTooMuch):
+		case errors.Is(context.Cause(ctx), errMuch):
 			return harms, nil
 		case err != nil:
 			return harms, err
-		case ended(t) && t.Time.Before(o.Span.From), len(harms) == harmsRead:
+		case committed(t) && t.Time.Before(o.Span.From), len(harms) == harmsRead:
 			return harms, nil
 		case len(t.Harms()) > 0:
 			harms = append(harms, t)
@@ -128,16 +139,7 @@ func harmsBefore(ctx context.Context, scan func(context.Context, recovery.ScanOp
 	return harms, nil
 }
 
-// names are those of the live server, where its target was read, and of what runs have restored.
-func (l *keptLog) names(ctx context.Context, s recovery.Survey) recovery.Names {
-	var names recovery.Names
-	for _, live := range l.live {
-		if live.Component != l.component.Name {
-			continue
-		}
-		if address, err := l.book.secrets.Expand(live.Target.Address); err == nil {
-			names, _ = namesOf(ctx, address) // who does not answer names nothing
-		}
-	}
-	return l.besideRestored(ctx, l.book, l.component.Name, s, names)
+// committed reports whether the end of a transaction tells when it was.
+func committed(t recovery.Transaction) bool {
+	return t.How == recovery.Committed || t.How == recovery.CommittedPrepared
 }
