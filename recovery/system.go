@@ -99,4 +99,9 @@ type Key struct {
 	// Check says what is wrong with a value, in words that go on after it ("is not a
 	// duration"), and as the hint what to write instead; nil takes every one.
 	Check func(value string) error
+	// Command says that the value is a command of the runbook's which this host runs to see
+	// which backups there are; Program that it says by which program that is done, or leads one
+	// to others, as a kubeconfig or an AWS profile does. Where nobody has named the runbook,
+	// neither is done before somebody does.
+	Command, Program bool
 }

@@ -44,6 +44,9 @@ type Key struct {
 	// duration"), and what to write instead; both are empty where nothing is. Nil takes
 	// every value.
 	Check func(value string) (what, do string)
+	// Command says that the value is a command which this host runs to see what there is,
+	// Program that it names a program for that, or leads one to others.
+	Command, Program bool
 }
 
 // Lint checks what a runbook leaves to others: the engines' keys, what cannot be switched,
@@ -133,8 +136,10 @@ func (l *linter) component(c Component) {
 }
 
 // candidates are the engines that may restore a component.
-func (l *linter) candidates(c Component) (all []Schema) {
-	for _, s := range l.vocabulary.Engines {
+func (l *linter) candidates(c Component) []Schema { return l.vocabulary.candidates(c) }
+
+func (v Vocabulary) candidates(c Component) (all []Schema) {
+	for _, s := range v.Engines {
 		if s.Kind == c.Kind && (c.With == "" || s.Engine == c.With) {
 			all = append(all, s)
 		}

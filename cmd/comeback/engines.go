@@ -182,7 +182,7 @@ func vocabulary() runbooks.Vocabulary {
 
 // keyOf is an engine's key as the linter takes it.
 func keyOf(k recovery.Key) runbooks.Key {
-	key := runbooks.Key{Name: k.Name, Doc: k.Doc, Example: k.Example, Required: k.Required, List: k.List}
+	key := runbooks.Key{Name: k.Name, Doc: k.Doc, Example: k.Example, Required: k.Required, List: k.List, Command: k.Command, Program: k.Program}
 	if k.Check != nil {
 		key.Check = func(value string) (what, do string) {
 			err := k.Check(value)

@@ -17,7 +17,6 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
-	"comeback/recovery/commands"
 	"comeback/recovery/report"
 	"comeback/runbooks"
 	"comeback/storage"
@@ -73,34 +72,30 @@ func notNamed(path, what string) error {
 		"refused: the runbook was found in a copy, into which others may write, and %s", what).WithExit(recovery.Refused)
 }
 
-// tellPrograms are the settings of components that say which programs run on this host, or
-// that lead the programs of engines to others: a kubeconfig, an AWS profile and
-// pgBackRest's cmd-ssh each name some.
-var tellPrograms = []string{"kubectl", "kubeconfig", "environment", "config"}
-
-// judgeFound refuses a runbook that was found by which programs would be run here before
-// anybody has confirmed anything, to see which backups there are, or to call a person, and
-// by what would be told to others.
+// judgeFound refuses a runbook that was found by what this host would do because of it before
+// anybody has confirmed anything.
 func (a *app) judgeFound(asked, path string, rb *runbooks.Runbook) error {
 	// Somebody who is known here has signed it for this system. That it is the newest of
 	// theirs no signature says, so that it counts for no more than this.
 	if !onlyFound(asked, path) || a.books.vouched(path, rb.System) {
 		return nil
 	}
-	if len(rb.Notify) > 0 {
-		return notNamed(path, "its `notify:` is a command that this host would run")
+	if what := rb.Reaches(vocabulary()); what != "" {
+		return notNamed(path, what)
 	}
-	for _, c := range rb.Components {
-		if c.With == commands.Name {
-			return notNamed(path, fmt.Sprintf("its component %s has commands that this host would run", c.Name))
-		}
-		for _, key := range tellPrograms {
-			if len(c.Settings[key]) > 0 {
-				return notNamed(path, fmt.Sprintf("`%s` of its component %s says what this host would run", key, c.Name))
-			}
-		}
+	return nil
+}
+
+// rehearsesUnasked refuses a rehearsal by a runbook that was found whose blocks do something on
+// this host, where nobody is asked about them.
+func (a *app) rehearsesUnasked(b *book) error {
+	if !b.found || a.books.vouched(b.path, b.System) {
+		return nil
 	}
-	return sendsVariables(path, rb)
+	if name := b.Acts(); name != "" {
+		return notNamed(b.path, fmt.Sprintf("nobody is asked here about its block “%s”, which would run on this host", name))
+	}
+	return nil
 }
 
 // asFile adds to what keeps a runbook of a copy from a plan how it becomes a file, in which

@@ -52,10 +52,10 @@ type engine struct {
 // Schema is what a component may say.
 func (e engine) Schema() recovery.Schema {
 	s := recovery.Schema{Engine: Name, Kind: e.kind, Outside: true, Keys: []recovery.Key{
-		{Name: "list", Doc: "the program that lists backups and windows, with its arguments", Example: "[/usr/local/bin/shop-backups, list]", List: true},
-		{Name: "fetch", Doc: "the program that restores one", Example: "[/usr/local/bin/shop-backups, fetch]", List: true},
-		{Name: "remove", Doc: "the program that removes what fetch has made elsewhere", Example: "[/usr/local/bin/shop-backups, remove]", List: true},
-		{Name: "environment", Doc: "what the programs need to know, as NAME=value; secrets as references", Example: `["PROVIDER_TOKEN=${PROVIDER_TOKEN}"]`, List: true},
+		{Name: "list", Doc: "the program that lists backups and windows, with its arguments", Example: "[/usr/local/bin/shop-backups, list]", List: true, Command: true},
+		{Name: "fetch", Doc: "the program that restores one", Example: "[/usr/local/bin/shop-backups, fetch]", List: true, Command: true},
+		{Name: "remove", Doc: "the program that removes what fetch has made elsewhere", Example: "[/usr/local/bin/shop-backups, remove]", List: true, Command: true},
+		{Name: "environment", Doc: "what the programs need to know, as NAME=value; secrets as references", Example: `["PROVIDER_TOKEN=${PROVIDER_TOKEN}"]`, List: true, Program: true},
 		{Name: "copy", Doc: "the one copy that the programs are about; every copy if it is missing", Example: "provider"},
 	}}
 	if e.kind == recovery.Postgres {

@@ -48,11 +48,11 @@ func (form) Name() string { return Name }
 func (form) Keys() []recovery.Key {
 	return []recovery.Key{
 		{Name: "stanza", Doc: "the stanza of the cluster", Example: "shop"},
-		{Name: "config", Doc: "pgBackRest's configuration, if it is not where pgBackRest looks for it", Example: "/etc/pgbackrest/pgbackrest.conf"},
+		{Name: "config", Doc: "pgBackRest's configuration, if it is not where pgBackRest looks for it", Example: "/etc/pgbackrest/pgbackrest.conf", Program: true},
 		{Name: "repo", Doc: "the number of the repository in that configuration, 1 if it is missing; or which copy is which", Example: "[nearby=1, offsite=2]", List: true},
 		{Name: "prefix", Doc: "where the repository lies in the copy; the copy itself if it is missing", Example: "pgbackrest"},
 		{Name: "processes", Doc: "how many processes restore side by side; one for each processor if it is missing", Example: "4", Check: recovery.Number(1, maxProcesses)},
-		{Name: "environment", Doc: "what pgBackRest needs to know beside its configuration, as PGBACKREST_…=value; secrets as references", Example: `["PGBACKREST_REPO1_CIPHER_PASS=${CIPHER_PASS}"]`, List: true},
+		{Name: "environment", Doc: "what pgBackRest needs to know beside its configuration, as PGBACKREST_…=value; secrets as references", Example: `["PGBACKREST_REPO1_CIPHER_PASS=${CIPHER_PASS}"]`, List: true, Program: true},
 	}
 }
 

@@ -45,8 +45,8 @@ func (form) Name() string { return Name }
 
 func (form) Keys() []recovery.Key {
 	return []recovery.Key{
-		{Name: "config", Doc: "WAL-G's configuration, if it is not .walg.json in the home of whom servers run as; or which copy has which", Example: "[nearby=/etc/wal-g/shop.json, offsite=/etc/wal-g/offsite.json]", List: true},
-		{Name: "environment", Doc: "what WAL-G needs to know beside its configuration, as WALG_…=value, AWS_…=value and the like; secrets as references", Example: `["WALG_LIBSODIUM_KEY=${CIPHER_KEY}"]`, List: true},
+		{Name: "config", Doc: "WAL-G's configuration, if it is not .walg.json in the home of whom servers run as; or which copy has which", Example: "[nearby=/etc/wal-g/shop.json, offsite=/etc/wal-g/offsite.json]", List: true, Program: true},
+		{Name: "environment", Doc: "what WAL-G needs to know beside its configuration, as WALG_…=value, AWS_…=value and the like; secrets as references", Example: `["WALG_LIBSODIUM_KEY=${CIPHER_KEY}"]`, List: true, Program: true},
 		{Name: "repository", Doc: "the copy that WAL-G's storage is, where comeback cannot see that for itself", Example: "nearby"},
 		{Name: "prefix", Doc: "where the storage lies in the copy; the copy itself if it is missing", Example: "walg"},
 		{Name: "concurrency", Doc: "how many parts of a backup are fetched side by side; WAL-G's own choice if it is missing", Example: "4", Check: recovery.Number(1, maxConcurrency)},
