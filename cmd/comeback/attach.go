@@ -222,31 +222,11 @@ func (a *app) missing(r runner.Past) []tui.Need {
 	if r.Plan.GivesBack != nil { // it does nothing else
 		return a.heldNeeds(r, r.Plan.GivesBack)
 	}
-	var names []string
-	note := func(text string) {
-		for _, name := range a.secrets.Missing(text) {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	for _, c := range r.Plan.Copies {
-		for _, text := range []string{c.URL, c.Region, c.Profile, c.Endpoint, c.Role, c.Account} {
-			note(text)
-		}
-	}
-	// A rehearsal knows no live target, so what leads to one is not needed.
-	for _, c := range r.Plan.Components {
-		if r.Plan.Mode == recovery.Rehearsal {
-			break
-		}
-		for _, list := range c.Settings {
-			for _, text := range list {
-				note(text)
-			}
-		}
-	}
-	var needs []tui.Need
+	return needsOf(r, a.secrets.ToGoOn(r.Plan))
+}
+
+// needsOf are values that a run needs, each with where it is found.
+func needsOf(r runner.Past, names []string) (needs []tui.Need) {
 	for _, name := range names {
 		needs = append(needs, tui.Need{Name: name, Where: r.Plan.Needs[name]})
 	}

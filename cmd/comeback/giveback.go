@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -79,26 +78,7 @@ func (a *app) tellHeld(say *plainWriter, p *recovery.Plan, s *recovery.State) er
 
 // heldNeeds lists the secrets that giving claims back needs and that nobody has given.
 func (a *app) heldNeeds(r runner.Past, claims []recovery.Resource) []tui.Need {
-	all := releasers(a.now, a.secrets.Expand)
-	var needs []tui.Need
-	for _, c := range claims {
-		texts := slices.Sorted(maps.Values(c.Details))
-		i := slices.IndexFunc(all, func(k recovery.Releaser) bool { return k.Resource() == c.Kind })
-		if i >= 0 {
-			// Most resolve every reference of a claim; who does not says which.
-			if some, ok := all[i].(recovery.Expander); ok {
-				texts = some.Expands(c)
-			}
-		}
-		for _, text := range texts {
-			for _, name := range a.secrets.Missing(text) {
-				if !slices.ContainsFunc(needs, func(n tui.Need) bool { return n.Name == name }) {
-					needs = append(needs, tui.Need{Name: name, Where: r.Plan.Needs[name]})
-				}
-			}
-		}
-	}
-	return needs
+	return needsOf(r, a.secrets.ToRelease(claims, releasers(a.now, a.secrets.Expand)))
 }
 
 // stopEnded gives back what a run that has ended still holds, by a run of its own: the

@@ -166,47 +166,11 @@ func checkPeople(p *recovery.Plan) error {
 	return nil
 }
 
-// notSet lists the values that steps of a plan would miss: what restores need and, for real,
-// checks of applications and shell blocks.
+// notSet lists the values that steps of a plan would miss, each with where it is found.
 func notSet(p *recovery.Plan, secrets *execute.Secrets) (missing []tui.NotSet, err error) {
-	all := kinds()
-	for _, s := range p.Steps {
-		texts, err := neededBy(s, p.Mode, all)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range secrets.Missing(strings.Join(texts, " ")) {
-			if !slices.ContainsFunc(missing, func(m tui.NotSet) bool { return m.Name == name }) {
-				missing = append(missing, tui.NotSet{Name: name, From: p.Needs[name], For: s.Says})
-			}
-		}
+	unset, err := secrets.Unset(p, kinds())
+	for _, u := range unset {
+		missing = append(missing, tui.NotSet{Name: u.Name, From: p.Needs[u.Name], For: u.For})
 	}
-	return missing, nil
-}
-
-// neededBy lists the texts whose references a step resolves.
-func neededBy(s recovery.Step, mode recovery.Mode, all []recovery.Kind) (texts []string, err error) {
-	switch s.Kind {
-	case recovery.KindHTTPCheck:
-		var args recovery.HTTPCheckArgs
-		if err := s.Decode(&args); err != nil || mode != recovery.Recovery {
-			return nil, err
-		}
-		return []string{args.URL}, nil
-	case recovery.KindShell, recovery.KindShellWait:
-		var args recovery.ShellArgs
-		if err := s.Decode(&args); err != nil || mode != recovery.Recovery {
-			return nil, err
-		}
-		for _, name := range args.Env {
-			texts = append(texts, "${"+name+"}")
-		}
-		return texts, nil
-	}
-	for _, k := range all {
-		if needing, ok := k.(recovery.Needing); ok && k.Name() == s.Kind {
-			return needing.Needs(s)
-		}
-	}
-	return nil, nil
+	return missing, err
 }
