@@ -480,7 +480,7 @@ func (d *desk) Sign(ctx context.Context, dir string, key tui.Key, passphrase []b
 		return tui.Signed{}, err
 	}
 	// Where it could not be filed, comeback check says so.
-	_, _ = d.app.fileRun(ctx, dir)
+	_, _ = filing.File(ctx, dir, opener(d.app.secrets))
 	return tui.Signed{By: key.Name, Fingerprint: sig.Fingerprint, At: d.app.now(), Reviewed: report.Verification{}.Reviewed()}, nil
 }
 

@@ -16,10 +16,8 @@ func copiesOf(b *book) filing.Copies {
 	return filing.Copies{System: b.System, Copies: plan.Copies(b.Runbook), Open: opener(b.secrets)}
 }
 
-// fileRun puts a run that has been signed into the copies of its plan, and says in a
-// line each where it is and where it is not.
-func (a *app) fileRun(ctx context.Context, dir string) ([]string, error) {
-	f, err := filing.File(ctx, dir, opener(a.secrets))
+// filedLines say in a line each where a run is that was filed, and where it is not.
+func filedLines(f filing.Filed) []string {
 	var lines []string
 	if len(f.In) > 0 {
 		lines = append(lines, "filed in "+strings.Join(f.In, ", "))
@@ -27,13 +25,14 @@ func (a *app) fileRun(ctx context.Context, dir string) ([]string, error) {
 	for _, name := range slices.Sorted(maps.Keys(f.Missing)) {
 		lines = append(lines, fmt.Sprintf("NOT filed in %s: %v", name, f.Missing[name]))
 	}
-	return lines, err
+	return lines
 }
 
-// tellFiled files a run and tells where it is; that it could not be filed is told, and
-// is no failure of the signature.
+// tellFiled files a run that has been signed and tells where it is; that it could not be filed is
+// told, and is no failure of the signature.
 func (a *app) tellFiled(ctx context.Context, dir string, say func(line string)) {
-	lines, err := a.fileRun(ctx, dir)
+	f, err := filing.File(ctx, dir, opener(a.secrets))
+	lines := filedLines(f)
 	if err != nil {
 		lines = append(lines, "NOT filed: "+err.Error())
 	}
