@@ -22,7 +22,6 @@ import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
 	"comeback/recovery/execute"
-	"comeback/recovery/neighbours"
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/report"
@@ -31,63 +30,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// app is the program's hold on its surroundings, all of it injected.
-type app struct {
-	in       io.Reader
-	out, err io.Writer
-	lookup   func(string) (string, bool)
-	nextID   string // the ID of the next run, which a test has chosen
-	signers  string // the reader's own list, as a command line names it
-	// asOf is the moment as of which copies that keep versions are read, where a command
-	// line names one.
-	asOf    time.Time
-	environ []string
-	now     func() time.Time
-	// shared is the state directory that all users of this host share, where it is there.
-	shared string
-	// unitDir and cronDir are where this host keeps what it does by itself.
-	unitDir, cronDir string
-	secrets          *execute.Secrets
-	// giveWay lowers the priority of this process and of what it starts; nil does
-	// nothing.
-	giveWay func() error
-	// longest, where it is not nil, is the longest that a hold on backups is waited
-	// for; for tests.
-	longest *time.Duration
-	// tether is a process that runs must not outlive; 0 is none.
-	tether int
-	// args is the command line that is carried out.
-	args []string
-	// intent and event are told of every event of a run in this process,
-	// before and after it is written. They are nil but in tests.
-	intent func(recovery.Payload)
-	event  func(recovery.Event)
-	// surveyed and gathered are handed what was seen before anybody judges it, so that
-	// tests on a moved clock move what other clocks have told with it. They are nil but
-	// in tests.
-	surveyed func(*catalogue.Catalogue)
-	gathered func(*check.Evidence)
-	// skewed is handed how far a copy's clock is ahead of this host's, for the same.
-	skewed func(time.Duration) time.Duration
-	// spawned, where it is not nil, is called when the process of a run has begun it,
-	// before anybody is attached to it; for tests.
-	spawned func()
-
-	// noHelp is why --help has shown none.
-	noHelp error
-
-	// books are the runbooks that were read from copies.
-	books *copiedBooks
-	// manifests are what those in the copies have told of other systems.
-	manifests *neighbours.Cache
-}
-
-// newApp is the program in the surroundings of this process.
-func newApp() *app {
-	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
-		secrets: execute.NewSecrets(os.LookupEnv, nil, execute.KnownSecrets...), giveWay: giveWay, unitDir: unitDir, cronDir: cronDir, shared: runner.SharedState, books: &copiedBooks{}, manifests: &neighbours.Cache{}}
-}
 
 // redact takes known secrets out of what is about to be said.
 func (a *app) redact(text string) string { return a.secrets.Redact(text) }

@@ -86,7 +86,7 @@ func TestFound(t *testing.T) {
 func TestScanMeter(t *testing.T) {
 	now := time.Date(2026, 11, 23, 2, 50, 0, 0, time.UTC)
 	var said bytes.Buffer
-	m := newScanMeter(&app{err: &said, now: func() time.Time { return now }}, zone{at: time.UTC})
+	m := newScanMeter(&app{streams: streams{err: &said}, host: host{now: func() time.Time { return now }}}, zone{at: time.UTC})
 	p := recovery.ScanProgress{Back: time.Date(2026, 11, 23, 2, 10, 7, 0, time.UTC), Done: 312e6, Total: 980e6}
 	m.progress(p)
 	now = now.Add(2 * time.Second)

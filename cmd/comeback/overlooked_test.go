@@ -72,7 +72,7 @@ func TestRuns_overlooked(t *testing.T) {
 			}
 		}
 	}
-	if err := (&app{lookup: func(string) (string, bool) { return "/elsewhere", true }, shared: shared}).overlooked(); err != nil {
+	if err := (&app{host: host{lookup: func(string) (string, bool) { return "/elsewhere", true }, shared: shared}}).overlooked(); err != nil {
 		t.Errorf("another place was chosen: %v", err)
 	}
 }

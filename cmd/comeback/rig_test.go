@@ -375,9 +375,13 @@ func (r *rig) run(ctx context.Context, args ...string) output {
 // app is the program in this process, in the rig's surroundings.
 func (r *rig) app(stdout, stderr io.Writer) *app {
 	lookup := func(name string) (string, bool) { v, ok := r.environ[name]; return v, ok }
-	return &app{in: strings.NewReader(""), out: stdout, err: stderr, lookup: lookup, now: func() time.Time { return time.Now().Add(r.ahead) }, environ: r.env(),
-		secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...), nextID: r.nextID, surveyed: r.surveyed, gathered: r.gathered, skewed: r.skewed,
-		unitDir: filepath.Join(r.state, "units"), cronDir: filepath.Join(r.state, "cron"), books: &copiedBooks{}, manifests: &neighbours.Cache{}}
+	return &app{
+		streams: streams{in: strings.NewReader(""), out: stdout, err: stderr},
+		host: host{lookup: lookup, now: func() time.Time { return time.Now().Add(r.ahead) }, environ: r.env(), secrets: execute.NewSecrets(lookup, nil, execute.KnownSecrets...),
+			unitDir: filepath.Join(r.state, "units"), cronDir: filepath.Join(r.state, "cron")},
+		readOnce: readOnce{books: &copiedBooks{}, manifests: &neighbours.Cache{}},
+		probes:   probes{nextID: r.nextID, surveyed: r.surveyed, gathered: r.gathered, skewed: r.skewed},
+	}
 }
 
 // only is the single run of the rig's state.
