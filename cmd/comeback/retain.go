@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,10 +21,6 @@ import (
 
 // retainPatience is how long backups that are at work are waited for, all together.
 const retainPatience = 6 * time.Hour
-
-// clocksApart is by how much the clocks of a host and of a copy may differ where backups are
-// removed by their days.
-const clocksApart = 10 * time.Minute
 
 // retainAsked is what `comeback retain` was asked for.
 type retainAsked struct {
@@ -180,7 +175,7 @@ func (r *retention) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.unread, r.proven, r.meant = filed.Unread, provers(proofs), check.Meant(proofs)
+	r.unread, r.proven, r.meant = filed.Unread, filing.Provers(proofs), check.Meant(proofs)
 	for _, cp := range r.options.Copies {
 		if err := r.unread[cp.Name]; err != nil {
 			r.missed("", cp.Name, "WHAT IS PROVEN COULD NOT BE READ, and nothing is removed there", err)
@@ -279,41 +274,20 @@ func (r *retention) look(ctx context.Context, components []recovery.Component) e
 	return nil
 }
 
-// oneClock reports whether a copy's clock is that of this host, and says so where it is not:
-// by one of them backups are taken for older, or newer, than they are.
+// oneClock reports whether a copy's clock is that of this host, and says so where it is not.
 func (r *retention) oneClock(ctx context.Context, cp recovery.Copy) bool {
 	store, err := r.options.OpenStore(ctx, cp)
 	if err != nil {
 		return true // whoever looks at it says that
 	}
 	skew, err := r.app.skew(ctx, store)
-	if err == nil && skew != nil && skew.Abs() > clocksApart {
-		err = recovery.Errorf("set the one that is wrong (chronyc tracking), and ask again", "the clock of %s and of this host differ by %s", cp.Name, recovery.FormatSpan(skew.Abs()))
+	if err == nil && skew != nil {
+		err = backup.OneClock(cp.Name, *skew)
 	}
 	if err != nil {
 		r.missed("", cp.Name, "WHOSE CLOCK IS RIGHT IS NOT KNOWN, and nothing is removed there", err)
 	}
 	return err == nil
-}
-
-// provers gives the signers of those proofs that restored a backup.
-func provers(proofs []check.Proof) func(recovery.Backup) []backup.Prover {
-	return func(k recovery.Backup) (signers []backup.Prover) {
-		for _, p := range proofs {
-			if !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
-				return pt.Copy == k.Copy && pt.Backup.ID == k.ID && pt.Component == k.Component
-			}) {
-				continue
-			}
-			switch {
-			case p.Restored():
-				signers = append(signers, backup.Prover{Signer: backup.Known, Unchecked: p.Unchecked})
-			case p.Lacks() == recovery.LacksSigner:
-				signers = append(signers, backup.Prover{Signer: p.Stranger.Fingerprint, Unchecked: p.Unchecked})
-			}
-		}
-		return signers
-	}
 }
 
 // retainIn is one component, in one copy, by one engine.

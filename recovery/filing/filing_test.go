@@ -287,3 +287,22 @@ func TestCompare(t *testing.T) {
 	holds(t, home, "failed", nil)
 	tells("another one is in its place", p.State.Host, nil, []string{run})
 }
+
+// A backup is proven by whoever restored it in a run that passed and is signed, known
+// here or not, and by no other run; what nobody has checked says so.
+func TestProvers(t *testing.T) {
+	k := recovery.Backup{ID: "base/1", Component: "database", Copy: "offsite"}
+	points := []recovery.Point{{Component: "database", Copy: "offsite", Backup: k}}
+	ci := &check.Stranger{Fingerprint: "SHA256:ci"}
+	got := filing.Provers([]check.Proof{
+		{Passed: true, Stranger: ci, Points: points},
+		{Passed: true, Signed: true, Points: points},
+		{Passed: true, Signed: true, Unchecked: true, Points: points},
+		{Passed: true, Points: points}, // unsigned
+		{Stranger: &check.Stranger{Fingerprint: "SHA256:failed"}, Points: points},
+		{Passed: true, Stranger: &check.Stranger{Fingerprint: "SHA256:elsewhere"}, Points: []recovery.Point{{Component: "database", Copy: "nearby", Backup: k}}},
+	})(k)
+	if want := []backup.Prover{{Signer: ci.Fingerprint}, {}, {Unchecked: true}}; !slices.Equal(got, want) {
+		t.Errorf("proven by %+v, want %+v", got, want)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/backup"
 	"comeback/recovery/check"
 	"comeback/recovery/report"
 	"comeback/recovery/runner"
@@ -22,6 +23,26 @@ func (t Trust) Proofs(runs []runner.Past, system string) []check.Proof {
 	}
 	slices.SortStableFunc(all, func(x, y check.Proof) int { return y.At.Compare(x.At) })
 	return all
+}
+
+// Provers gives the signers of those proofs that restored a backup.
+func Provers(proofs []check.Proof) func(recovery.Backup) []backup.Prover {
+	return func(k recovery.Backup) (signers []backup.Prover) {
+		for _, p := range proofs {
+			if !slices.ContainsFunc(p.Points, func(pt recovery.Point) bool {
+				return pt.Copy == k.Copy && pt.Backup.ID == k.ID && pt.Component == k.Component
+			}) {
+				continue
+			}
+			switch {
+			case p.Restored():
+				signers = append(signers, backup.Prover{Signer: backup.Known, Unchecked: p.Unchecked})
+			case p.Lacks() == recovery.LacksSigner:
+				signers = append(signers, backup.Prover{Signer: p.Stranger.Fingerprint, Unchecked: p.Unchecked})
+			}
+		}
+		return signers
+	}
 }
 
 // ended reports whether a run is one of a system that restores, and has ended: only such a
