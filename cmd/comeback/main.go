@@ -1,8 +1,9 @@
 // Command comeback brings a system back from its backups, and rehearses that.
 // This package is the wiring: what a command line means, whom a command asks and in which
-// order, the words and the JSON for what comes of it, and the demo. What can be gone to, what
-// a run has left and what keeps it, whose signature counts and what a run proves by it the
-// packages under recovery decide.
+// order, the words and the JSON for what comes of it, and the demo. What can be gone to and what
+// is lost by it, what a check sees, what is kept of backups and of what a run has left, whose
+// signature counts and what a run proves by it the packages under recovery decide, and what a
+// runbook may do that nobody has named, runbooks.
 package main
 
 import (
