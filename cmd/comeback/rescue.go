@@ -13,6 +13,7 @@ import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/plan"
 	"comeback/recovery/rescue"
+	"comeback/storage"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -190,12 +191,15 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 		return nil, err
 	}
 	w := a.waits(shown)
-	f := finding{app: a, book: b, cat: cat, component: c, copy: o.copy, asked: asked, waits: w}
-	var found foundCopies
+	f := plan.Finding{Runbook: b.Runbook, Catalogue: cat, Engines: engines(), OpenStore: opener(b.secrets), Component: c, Copy: o.copy, Asked: asked, Waits: w.on, Progress: w.scan,
+		Open: func(ctx context.Context, s recovery.Survey) (recovery.Engine, storage.Store, error) {
+			return a.openSurvey(ctx, b, s)
+		}}
+	var found plan.Found
 	if len(o.xids) > 0 {
-		found, err = f.around(ctx, o.xids, len(o.tables) > 0)
+		found, err = f.Transactions(ctx, o.xids, len(o.tables) > 0)
 	} else {
-		found, err = f.between(ctx, cmp.Or(o.until, o.to), o.since)
+		found, err = f.Between(ctx, cmp.Or(o.until, o.to), o.since)
 	}
 	w.end()
 	tellRefused(say, cat, err)
@@ -206,14 +210,14 @@ func (a *app) rescuePlan(ctx context.Context, b *book, o rescuing, look bool, sa
 	if err != nil {
 		return nil, err
 	}
-	args.Live, args.Identity, args.XIDs, args.Changes = target.ID, target.Identity, found.xids, found.changes[0]
-	args.SameCluster = found.before.Backup.Details[recovery.SystemIdentifier] == target.Identity[recovery.SystemIdentifier]
-	return a.planRescue(b, o, found.want, plan.RescueOptions{Component: c.Name, Before: found.before, After: found.after, Further: found.further, Target: target,
+	args.Live, args.Identity, args.XIDs, args.Changes = target.ID, target.Identity, found.XIDs, found.Changes[0]
+	args.SameCluster = found.Before.Backup.Details[recovery.SystemIdentifier] == target.Identity[recovery.SystemIdentifier]
+	return a.planRescue(b, o, found.Want, plan.RescueOptions{Component: c.Name, Before: found.Before, After: found.After, Further: found.Further, Target: target,
 		Locks: args.Locks(),
 		Steps: func(copies []plan.Copied, scratch recovery.Target) []recovery.Step {
 			args.Before, args.After, args.Scratch = copies[0].Before, copies[0].After, scratch.ID
 			for i, c := range copies[1:] {
-				args.Further = append(args.Further, rescue.Around{Before: c.Before, After: c.After, Changes: found.changes[i+1]})
+				args.Further = append(args.Further, rescue.Around{Before: c.Before, After: c.After, Changes: found.Changes[i+1]})
 			}
 			return rescue.Steps(args, !o.preview, look)
 		}})

@@ -151,9 +151,9 @@ func (r resolver) first(c recovery.Component, after time.Time, copy string) (fir
 
 func clock(t time.Time) string { return t.Format("2006-01-02T15:04:05.999999Z07:00") }
 
-// ResolvePoint is Resolve for one component alone, whatever the runbook's stages
+// resolvePoint is Resolve for one component alone, whatever the runbook's stages
 // bring back besides.
-func ResolvePoint(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, c recovery.Component, w Wanted) (recovery.Point, error) {
+func resolvePoint(ctx context.Context, cat catalogue.Catalogue, open catalogue.OpenStore, rb *runbooks.Runbook, engines []recovery.Engine, c recovery.Component, w Wanted) (recovery.Point, error) {
 	return newResolver(ctx, cat, open, rb, engines).point(c, w)
 }
 

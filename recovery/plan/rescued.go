@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"context"
@@ -9,50 +9,57 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
-	"comeback/recovery/plan"
+	"comeback/runbooks"
+	"comeback/storage"
 )
 
-// finding finds where a rescue's copies go to.
-type finding struct {
-	app       *app
-	book      *book
-	cat       catalogue.Catalogue
-	component recovery.Component
-	copy      string // where to look; empty is everywhere
-	asked     time.Time
-	waits     *waits // is told what is waited for; it may be nil
+// Finding finds where a rescue's copies go to.
+type Finding struct {
+	Runbook   *runbooks.Runbook
+	Catalogue catalogue.Catalogue
+	Engines   []recovery.Engine
+	// OpenStore opens a copy, Open what a survey was made of.
+	OpenStore catalogue.OpenStore
+	Open      func(context.Context, recovery.Survey) (recovery.Engine, storage.Store, error)
+	Component recovery.Component
+	Copy      string // where to look; empty is everywhere
+	// Asked is when it was asked for: what is relative is so to that.
+	Asked time.Time
+	// Waits is told what is waited for, Progress how far the log is read.
+	Waits    func(format string, args ...any)
+	Progress func(recovery.ScanProgress)
 }
 
-// foundCopies are a rescue's copies: the first two, and further ones.
-type foundCopies struct {
-	want    recovery.Want // of the first
-	before  recovery.Point
-	after   *recovery.Point
-	further []plan.Around
-	// xids are the transactions in the order of their commits, changes what those
+// Found are a rescue's copies: the first two, and further ones.
+type Found struct {
+	Want    recovery.Want // of the first
+	Before  recovery.Point
+	After   *recovery.Point
+	Further []Around
+	// XIDs are the transactions in the order of their commits, Changes what those
 	// between two copies did to tables.
-	xids    []recovery.XID
-	changes [][]recovery.TableChange
+	XIDs    []recovery.XID
+	Changes [][]recovery.TableChange
 }
 
-// between are copies of two moments, the first with what is to be brought back, the
+// Between are copies of two moments, the first with what is to be brought back, the
 // second without it; without a second whole tables come back.
-func (f finding) between(ctx context.Context, with, without string) (found foundCopies, err error) {
-	found.changes = make([][]recovery.TableChange, 1)
+func (f Finding) Between(ctx context.Context, with, without string) (found Found, err error) {
+	found.Changes = make([][]recovery.TableChange, 1)
 	if without != "" {
 		_, after, err := f.point(ctx, without)
 		if err != nil {
 			return found, err
 		}
-		found.after = &after
+		found.After = &after
 		if len(after.Beside) > 0 { // what was meant may be what a recovery took back
-			return found, recovery.Errorf(fmt.Sprintf("set timeline: %d of the component %s to go along that one, or timeline: %d, which after a recovery is where the old system went on", after.Along, f.component.Name, after.Beside[len(after.Beside)-1]),
+			return found, recovery.Errorf(fmt.Sprintf("set timeline: %d of the component %s to go along that one, or timeline: %d, which after a recovery is where the old system went on", after.Along, f.Component.Name, after.Beside[len(after.Beside)-1]),
 				"refused: in %s more than one history goes on after %s: beside that of timeline %d, which is followed, that of timeline %s", after.Copy, without, after.Along, strings.Trim(fmt.Sprint(after.Beside), "[]")).WithExit(recovery.Refused)
 		}
 	}
-	found.want, found.before, err = f.point(ctx, with)
-	if err == nil && found.after != nil && earlier(found.before, *found.after) {
-		err = usage("give --until a later moment than --since", "%s lies before %s, and nothing was written between them", with, without)
+	found.Want, found.Before, err = f.point(ctx, with)
+	if err == nil && found.After != nil && earlier(found.Before, *found.After) {
+		err = recovery.Errorf("give --until a later moment than --since", "%s lies before %s, and nothing was written between them", with, without).WithExit(recovery.Usage)
 	}
 	return found, err
 }
@@ -67,19 +74,19 @@ func earlier(p, q recovery.Point) bool {
 }
 
 // point resolves where a copy goes to.
-func (f finding) point(ctx context.Context, text string) (recovery.Want, recovery.Point, error) {
-	want, err := recovery.ParseWant(text, f.asked)
+func (f Finding) point(ctx context.Context, text string) (recovery.Want, recovery.Point, error) {
+	want, err := recovery.ParseWant(text, f.Asked)
 	if err != nil {
 		return want, recovery.Point{}, err
 	}
-	f.waits.on("looking for the moment %s of %s", text, f.component.Name)
-	p, err := plan.ResolvePoint(ctx, f.cat, opener(f.book.secrets), f.book.Runbook, engines(), f.component, plan.Wanted{Want: want, Copy: f.copy})
+	f.Waits("looking for the moment %s of %s", text, f.Component.Name)
+	p, err := resolvePoint(ctx, f.Catalogue, f.OpenStore, f.Runbook, f.Engines, f.Component, Wanted{Want: want, Copy: f.Copy})
 	return want, p, err
 }
 
-// around are the copies around transactions. Where tables were named, the log does
+// Transactions are the copies around transactions. Where tables were named, the log does
 // not tell what of it is about them.
-func (f finding) around(ctx context.Context, numbers []uint, named bool) (found foundCopies, err error) {
+func (f Finding) Transactions(ctx context.Context, numbers []uint, named bool) (found Found, err error) {
 	after := map[recovery.XID]recovery.Point{}
 	var xids []recovery.XID
 	var ends []recovery.Point
@@ -91,7 +98,7 @@ func (f finding) around(ctx context.Context, numbers []uint, named bool) (found 
 		xid := recovery.XID(n)
 		xids, ends, after[xid] = append(xids, xid), append(ends, p), p
 	}
-	span, err := plan.Together(xids, ends)
+	span, err := Together(xids, ends)
 	if err != nil {
 		return found, err
 	}
@@ -103,10 +110,10 @@ func (f finding) around(ctx context.Context, numbers []uint, named bool) (found 
 	chosen := func(xid recovery.XID) bool { _, ok := after[xid]; return ok }
 	for _, t := range log {
 		if chosen(t.XID) {
-			found.xids = append(found.xids, t.XID)
+			found.XIDs = append(found.XIDs, t.XID)
 		}
 	}
-	stretches, err := plan.Stretches(log, chosen, named)
+	stretches, err := Stretches(log, chosen, named)
 	if err != nil {
 		return found, err
 	}
@@ -115,13 +122,13 @@ func (f finding) around(ctx context.Context, numbers []uint, named bool) (found 
 		if err != nil {
 			return found, err
 		}
-		found.changes = append(found.changes, s.Changes)
+		found.Changes = append(found.Changes, s.Changes)
 		then := after[s.Last.XID]
 		if i == 0 {
-			found.want, found.before, found.after = want, before, &then
+			found.Want, found.Before, found.After = want, before, &then
 			continue
 		}
-		found.further = append(found.further, plan.Around{Before: before, After: then})
+		found.Further = append(found.Further, Around{Before: before, After: then})
 	}
 	return found, nil
 }
@@ -129,11 +136,11 @@ func (f finding) around(ctx context.Context, numbers []uint, named bool) (found 
 // read reads what the log of a point's copy says was committed in a span, the oldest
 // first, from the first of some transactions to the last. Names of tables are not
 // needed: the copy from before a transaction knows their files.
-func (f finding) read(ctx context.Context, p recovery.Point, span recovery.Span, among map[recovery.XID]recovery.Point) ([]recovery.Transaction, error) {
+func (f Finding) read(ctx context.Context, p recovery.Point, span recovery.Span, among map[recovery.XID]recovery.Point) ([]recovery.Transaction, error) {
 	var scanner recovery.Scanner
-	o := recovery.ScanOptions{Component: f.component, Span: span, Progress: f.waits.scan}
-	if survey, ok := f.cat.SurveyOf(p); ok {
-		engine, store, err := f.app.openSurvey(ctx, f.book, survey)
+	o := recovery.ScanOptions{Component: f.Component, Span: span, Progress: f.Progress}
+	if survey, ok := f.Catalogue.SurveyOf(p); ok {
+		engine, store, err := f.Open(ctx, survey)
 		if err != nil {
 			return nil, err
 		}
@@ -143,14 +150,14 @@ func (f finding) read(ctx context.Context, p recovery.Point, span recovery.Span,
 	if scanner == nil {
 		return nil, recovery.Errorf("choose a copy that holds the log", "nothing in %s tells what a transaction did", p.Copy).WithExit(recovery.Refused)
 	}
-	f.waits.on("reading the log in %s", p.Copy)
+	f.Waits("reading the log in %s", p.Copy)
 	left := len(among)
 	var log []recovery.Transaction
 	for t, err := range scanner.Scan(ctx, o) {
 		if err != nil {
 			return nil, catalogue.Explain(err, p.Copy)
 		}
-		if t.How != recovery.Committed && t.How != recovery.CommittedPrepared {
+		if !committed(t) {
 			continue
 		}
 		_, chosen := among[t.XID]
