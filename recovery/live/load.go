@@ -28,6 +28,9 @@ type Source struct {
 	// AnyLocale says that the backup did not tell how text sorts in it: the new
 	// database then has the locale of the live one, where their encodings are the same.
 	AnyLocale bool
+	// Code is the digest that a look at the restored code has told ([Database.Code]): what is
+	// dumped must be that very code. Empty is of no look.
+	Code string
 	// Jobs is how many sessions dump and restore side by side; one where it is
 	// zero.
 	Jobs int
@@ -194,6 +197,9 @@ func (l *load) load(ctx context.Context) (Loaded, error) {
 		return Loaded{}, err
 	}
 	if err := l.dumpBeside(ctx, dump, disks); err != nil {
+		return Loaded{}, err
+	}
+	if err := l.unchanged(ctx, l.from.Code); err != nil {
 		return Loaded{}, err
 	}
 	if err := l.roles(ctx); err != nil {

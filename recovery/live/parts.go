@@ -184,6 +184,9 @@ func (l *looker) inside(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := tx.QueryRow(ctx, "select not exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace where not "+notOurs+")").Scan(&l.Empty); err != nil {
+		return err
+	}
 	if l.Extensions, err = rows[Extension](ctx, tx, "select extname::text, extversion from pg_extension order by 1"); err != nil {
 		return err
 	}

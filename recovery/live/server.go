@@ -32,6 +32,8 @@ type Server struct {
 	Slots         []Slot         `json:"slots,omitempty"`
 	Subscriptions []Subscription `json:"subscriptions,omitempty"`
 	Tablespaces   []Tablespace   `json:"tablespaces,omitempty"`
+	// Empty says that there is no relation in the database but those of extensions.
+	Empty bool `json:"empty,omitempty"`
 	// Extensions and Publications are those of the database.
 	Extensions   []Extension `json:"extensions,omitempty"`
 	Publications []string    `json:"publications,omitempty"`

@@ -17,6 +17,7 @@ import (
 
 // The kinds of steps.
 const (
+	codeName    = "live.code"
 	loadName    = "live.load"
 	fenceName   = "live.fence"
 	pushName    = "live.push"
@@ -118,13 +119,9 @@ func (load) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
-	binding, ok := env.Binding(p.Component)
-	if !ok || !binding.Scratch {
-		return recovery.Outcome{}, recovery.Errorf("retry the restore", "load %s: it is not restored", p.Component)
-	}
-	restored, err := env.Secret(binding.URL)
+	binding, restored, err := restoredAt(env, p.Component)
 	if err != nil {
-		return recovery.Outcome{}, err
+		return recovery.Outcome{}, fmt.Errorf("load %s: %w", p.Component, err)
 	}
 	tools, err := toolsOf(ctx, restored)
 	if err != nil {
@@ -133,7 +130,7 @@ func (load) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 	if err := env.Claim(ctx, p.resource(loadedDatabase, p.target)); err != nil {
 		return recovery.Outcome{}, err
 	}
-	loaded, err := p.db.Load(ctx, env, live.Source{Address: restored, Tools: tools, Dir: filepath.Join(scratch.Dir, "load"), AnyLocale: binding.AnyLocale, Jobs: 2})
+	loaded, err := p.db.Load(ctx, env, live.Source{Address: restored, Tools: tools, Dir: filepath.Join(scratch.Dir, "load"), AnyLocale: binding.AnyLocale, Code: codeSeen(env, p.Component), Jobs: 2})
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
@@ -151,6 +148,16 @@ func (load) Do(ctx context.Context, env recovery.Env, s recovery.Step) (recovery
 		o.ToDo = []string{"decide about the roles that the data name and live had not; they were made without login: " + strings.Join(loaded.Roles, ", ")}
 	}
 	return o, nil
+}
+
+// restoredAt is where a component is restored in scratch, and its address.
+func restoredAt(env recovery.Env, component string) (b recovery.Binding, address string, err error) {
+	b, ok := env.Binding(component)
+	if !ok || !b.Scratch {
+		return b, "", recovery.Errorf("retry the restore", "it is not restored")
+	}
+	address, err = env.Secret(b.URL)
+	return b, address, err
 }
 
 // toolsOf finds the programs of a restored server's major.

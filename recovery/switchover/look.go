@@ -137,6 +137,23 @@ func identify(ctx context.Context, address string) (recovery.Identity, error) {
 	return i.OfDatabase(), nil
 }
 
+// newCode says, of a database that a superuser loads beside the live one, that nothing tells
+// which of its code is new; empty where that is told before it is loaded.
+func newCode(c recovery.Component, s live.Server) string {
+	why := ""
+	switch {
+	case !s.Superuser:
+		return ""
+	case !s.Target.Open:
+		why = "lets nobody in"
+	case s.Empty:
+		why = "is empty"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("%s: what code from the copy does with the rights of superuser %s while it is loaded; there is none of live to compare it with, because database %s %s", c.Name, s.User, s.Database, why)
+}
+
 // effects are what a switch of the database does beyond bringing it back.
 func effects(c recovery.Component, host string, s live.Server) recovery.Effects {
 	var e recovery.Effects
@@ -172,6 +189,9 @@ func effects(c recovery.Component, host string, s live.Server) recovery.Effects 
 	}
 	for _, u := range s.Unknown {
 		e.NotUndone = append(e.NotUndone, fmt.Sprintf("%s: not known: %s (%s)", c.Name, u.What, u.Why))
+	}
+	if says := newCode(c, s); says != "" {
+		e.NotUndone = append(e.NotUndone, says)
 	}
 	e.NotUndone = append(e.NotUndone, c.Name+": what the system has done outside of it: e-mails sent, cards charged")
 	return e

@@ -85,7 +85,7 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		return recovery.Switch{}, err
 	}
 	p := recovery.Switch{
-		Prepare:  []recovery.Step{step("load", loadName, "load "+a.Database+" beside the live one", a, a.Scratch, a.Beside)},
+		Prepare:  prepareSteps(c, a),
 		Fence:    []recovery.Step{step("fence", fenceName, "let nobody into "+c.Live.Target.Name, a, a.Live, a.Scratch)},
 		Exchange: []recovery.Step{step("swap", swapName, "make the restored "+a.Database+" live", a, a.Live)},
 		Open:     []recovery.Step{step("open-live", openName, "let users into "+c.Live.Target.Name, a, a.Live)},
@@ -98,7 +98,7 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 		if c.Point.Timeline == 0 && c.Point.Backup.Details["database"] != "" {
 			size = max(size, c.Point.Bytes)
 		}
-		p.Prepare[0].Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: a.Beside, Dir: seen.Data, Bytes: size}}
+		p.Prepare[len(p.Prepare)-1].Guards = []recovery.Guard{{Kind: recovery.GuardRoom, Target: a.Beside, Dir: seen.Data, Bytes: size}}
 	}
 	logged := s.logged(c.Point)
 	of := c.Component
@@ -127,6 +127,16 @@ func (s switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 	}
 	p.Protect = s.protectSteps(c, protectArgs{countArgs: with, Logged: logged, Copies: c.Copies})
 	return p, nil
+}
+
+// prepareSteps are those that bring what was restored beside what is live, once it is known
+// what of its code live does not have.
+func prepareSteps(c recovery.SwitchContext, a args) []recovery.Step {
+	code := recovery.NewStep("code", codeName, "look at the code that would run on "+c.Live.Target.Name, codeArgs{a, c.Component.Settings["trusts"]})
+	code.MayPass = true
+	load := recovery.NewStep("load", loadName, "load "+a.Database+" beside the live one", a)
+	load.Writes, load.After = []recovery.TargetID{a.Scratch, a.Beside}, []string{code.ID}
+	return []recovery.Step{code, load}
 }
 
 // logged reports whether what came after the point can be read from a log.

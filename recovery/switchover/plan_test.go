@@ -36,7 +36,7 @@ func TestSwitcher_Plan_room(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if g := s.Prepare[0].Guards; len(g) != 1 || g[0].Dir != "/srv/pg/shop" || g[0].Bytes != c.want {
+		if g := s.Prepare[len(s.Prepare)-1].Guards; len(g) != 1 || g[0].Dir != "/srv/pg/shop" || g[0].Bytes != c.want {
 			t.Errorf("%s: %+v, want %d", name, g, c.want)
 		}
 	}

@@ -61,6 +61,8 @@ func (switcher) Keys() []recovery.Key {
 		{Name: "stop", Doc: "the command that stops the live server, for into: cluster; pg_ctl if not set", Example: "[systemctl, stop, postgresql@15-main]", List: true},
 		{Name: "start", Doc: "the command that starts it", Example: "[systemctl, start, postgresql@15-main]", List: true},
 		{Name: "listen", Doc: "where a server that is handed over listens; 127.0.0.1 and a free port if not set", Example: "10.0.0.7:5433"},
+		{Name: "trusts", Doc: "code with the rights of a superuser that may be loaded although live does not have it: untrusted languages by their names, event-triggers, definers (functions that run as a superuser who owns them)",
+			Example: "[plpython3u, event-triggers, definers]", List: true, Check: checkTrusted},
 		{Name: "keep", Doc: "how long what was live stays beside after a switch; 7d if not set", Example: "7d"},
 	}
 }
@@ -79,7 +81,7 @@ func into(c recovery.Component) (string, error) {
 
 // Kinds are the steps of a switch.
 func (s switcher) Kinds() []recovery.Kind {
-	return []recovery.Kind{load{}, fence(s), push(s), count(s), since{}, swap{}, open{}, protect(s),
+	return []recovery.Kind{lookAtCode{}, load{}, fence(s), push(s), count(s), since{}, swap{}, open{}, protect(s),
 		prepareKind{}, stopKind(s), tailKind(s), exchangeKind{}, startKind{}, handOver{}, expire{}, markTimeline(s)}
 }
 
