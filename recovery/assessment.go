@@ -168,6 +168,10 @@ type Digit struct {
 	Mark Mark   `json:"mark"`
 	// Evidence says what was seen, or declared, one sentence each.
 	Evidence []string `json:"evidence"`
+	// Seen is when what is met was seen, of several copies in the one where that is longest
+	// ago, and Copies are these, where the digit is about each of them.
+	Seen   time.Time `json:"seen,omitzero"`
+	Copies []string  `json:"copies,omitempty"`
 }
 
 // Judgement is a finding of a check: what is not as it should be, and what to do.

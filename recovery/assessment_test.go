@@ -32,7 +32,7 @@ func assessed() recovery.Assessment {
 		Time: recovery.TimeStanding{Mark: recovery.Met, Measured: recovery.Duration(13*time.Minute + 12*time.Second), Measures: proof.At, Bytes: 13_100_000_000,
 			Now: 14_200_000_000, About: recovery.Duration(14*time.Minute + 18*time.Second), Stages: 7, Talked: 1, StoodIn: 5},
 		Digits: []recovery.Digit{{Name: "3 copies", Mark: recovery.Met}, {Name: "2 kinds", Mark: recovery.Met}, {Name: "1 elsewhere", Mark: recovery.Met},
-			{Name: "1 locked", Mark: recovery.NotMet}, {Name: "0 errors", Mark: recovery.Met}},
+			{Name: "1 locked", Mark: recovery.NotMet}, {Name: "0 errors", Mark: recovery.Met, Seen: proof.At, Copies: []string{"nearby"}}},
 		Findings: []recovery.Judgement{
 			{ID: "3-2-1-1-0/1 locked", Mark: recovery.NotMet, Says: "offsite: no object lock: user/prod deleted our canary", Do: "Turn on compliance lock, 30 days", Owner: "lead", Due: time.Date(2026, 12, 1, 0, 0, 0, 0, zone)},
 			{ID: "rpo/uploads", Mark: recovery.NotMet, Says: "uploads: its newest moment is 13m40 old, the RPO is 5m00", Do: "back it up each 5m00, not each 0m30, or set an RPO for it and have it signed"},
@@ -53,7 +53,7 @@ code        9c1e2d7    met (1)  ok            ok            12 Oct, changed
 TIME    RTO 30m: met, 13m12 on 12 Oct with 13.1 GB; now 14.2 GB, about 14m
         of it 1 was talked through, 5 done on a stand-in: real time unknown
 3-2-1-1-0   3 copies  met        2 kinds  met         1 elsewhere  met
-            1 locked  NOT MET    0 errors  met
+            1 locked  NOT MET    0 errors  met, 12 Oct (nearby only)
 
   1 NOT MET  offsite: no object lock: user/prod deleted our canary.
              Turn on compliance lock, 30 days.
@@ -72,6 +72,17 @@ func TestAssessment_Lines(t *testing.T) {
 	}
 	if a.Exit() != recovery.CheckWarning {
 		t.Errorf("exit %d", a.Exit())
+	}
+	// Of what is met in all copies only the day is told, and of many copies how many they are.
+	for _, c := range []struct {
+		copies []string
+		width  int
+		want   string
+	}{{a.Copies, 80, "met, 12 Oct"}, {[]string{"nearby"}, 46, "met, 12 Oct (1 of 2 copies)"}} {
+		a.Digits[4].Copies = c.copies
+		if lines := a.DigitLines(c.width, a.At.Location()); !strings.HasSuffix(lines[len(lines)-1], c.want) {
+			t.Errorf("%q: %q", c.copies, lines)
+		}
 	}
 	// What is no proof says in the table what it lacks.
 	for _, lacks := range []recovery.Lack{recovery.LacksChecks, recovery.LacksSignature, recovery.LacksBytes, recovery.LacksSuccess} {

@@ -309,13 +309,17 @@ func (a Assessment) timeTexts(zone *time.Location) []string {
 	return lines
 }
 
-// DigitLines are 3-2-1-1-0.
-func (a Assessment) DigitLines(width int) []string {
+// DigitLines are 3-2-1-1-0. Of what is met and is about each copy they say when it was seen,
+// and in which copies only.
+func (a Assessment) DigitLines(width int, zone *time.Location) []string {
 	const column = 21
 	row := max(1, min(3, (width-componentColumn+1)/column))
 	var lines []string
 	for i, d := range a.Digits {
 		text := d.Name + "  " + string(d.Mark)
+		if last := i == len(a.Digits)-1; last { // whose column has no other behind it
+			text += a.metBy(d, width-componentColumn-i%row*column-utf8.RuneCountInString(text), zone)
+		}
 		if i%row == 0 {
 			lead := strings.Repeat(" ", componentColumn)
 			if i == 0 {
@@ -323,12 +327,29 @@ func (a Assessment) DigitLines(width int) []string {
 			}
 			lines = append(lines, lead)
 		}
-		lines[len(lines)-1] += cell(text, column)
+		lines[len(lines)-1] += cell(text, max(column, utf8.RuneCountInString(text)+1))
 	}
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}
 	return lines
+}
+
+// metBy says when what a digit is met by was seen, and in which copies if not in all of them,
+// in the room that there is.
+func (a Assessment) metBy(d Digit, room int, zone *time.Location) string {
+	if d.Mark != Met || d.Seen.IsZero() {
+		return ""
+	}
+	when := ", " + dayOrDate(d.Seen, a.At, zone)
+	if len(d.Copies) >= len(a.Copies) {
+		return when
+	}
+	only := fmt.Sprintf("%s (%s only)", when, strings.Join(d.Copies, ", "))
+	if utf8.RuneCountInString(only) > room {
+		only = fmt.Sprintf("%s (%d of %d copies)", when, len(d.Copies), len(a.Copies))
+	}
+	return only
 }
 
 // FindingLines are one finding: what is wrong and what to do, wrapped, with its
@@ -410,7 +431,7 @@ func (a Assessment) Lines(width int, zone *time.Location) []string {
 	lines := []string{a.Headline(width, zone), ""}
 	lines = append(lines, a.Table(width, zone)...)
 	lines = append(lines, a.TimeLines(width, zone)...)
-	lines = append(lines, a.DigitLines(width)...)
+	lines = append(lines, a.DigitLines(width, zone)...)
 	lines = append(lines, "")
 	for i := range a.Findings {
 		for _, line := range a.FindingLines(i, width-2, zone) {

@@ -343,6 +343,9 @@ func (s *State) OpenedWith(step Step) bool {
 	return slices.ContainsFunc(s.Steps, func(st StepState) bool { return st.Phase == Open && st.State == Done && st.SameSwitch(step) })
 }
 
+// NotProtected begins what a step says that was to back up again what is live, and has not.
+const NotProtected = "not protected yet"
+
 // Unprotected says what is live and not backed up again, one sentence each.
 func (s *State) Unprotected() []string {
 	opened := s.Opened()

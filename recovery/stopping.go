@@ -20,6 +20,13 @@ func (s *State) StoppingSays() string {
 	return "changes nothing live"
 }
 
+// Reopens reports whether stopping the run lets the users of live in again: writes begin again
+// then.
+func (s *State) Reopens() bool {
+	held := s.heldOfLive()
+	return held.closed && !(held.exchanged && s.Opened())
+}
+
 // Unfinished are the steps that have not ended well, that nobody went on without, and that no
 // amendment left out; but for those that back up again what is live.
 func (s *State) Unfinished() []*StepState {

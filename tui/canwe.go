@@ -13,7 +13,19 @@ import (
 const canWeIndent = 22
 
 // access is whether a run could begin now: the copies, the room, the key.
-func (s *runbookScreen) access(w int) []line {
+func (s *runbookScreen) access(w int) []line { return s.canWe(w, s.copyRow) }
+
+// accessBriefly is access in a line or two for each copy, where there are few lines.
+func (s *runbookScreen) accessBriefly(w int) []line {
+	lines := s.canWe(w, s.briefRow)
+	if !s.surveying && !s.surveyed.IsZero() {
+		lines[0] = lines[0].say("; s tells all of it").fit(w)
+	}
+	return lines
+}
+
+// canWe is whether a run could begin now, with the rows of each copy.
+func (s *runbookScreen) canWe(w int, row func(name string, w int) []line) []line {
 	head := as(strong, "CAN WE?")
 	switch {
 	case len(s.opened.Problems) > 0:
@@ -34,7 +46,7 @@ func (s *runbookScreen) access(w int) []line {
 		}
 	}
 	for _, name := range names {
-		lines = append(lines, s.copyRow(name, w)...)
+		lines = append(lines, row(name, w)...)
 	}
 	lines = append(lines, s.roomRows(w)...)
 	return append(lines, s.signingRow(w)...)
@@ -50,32 +62,51 @@ func canWe(name, state string, k look, text string, w, most int) []line {
 // copyRow is a copy: what it holds of all components, or why that is not known,
 // who asks, and what is wrong.
 func (s *runbookScreen) copyRow(name string, w int) []line {
-	var rows []Access
-	state, readable := NotLookedAt, 0
+	rows, state := s.rowsOf(name)
+	if state == Refused {
+		return s.refusedRow(name, rows, w)
+	}
+	text := holdings(rows, func(a Access) string { return found(a, s.m.now()) })
+	if who := s.identity(name); who != "" && state != Looking {
+		text += "; " + who
+	}
+	lines := canWe(name, string(state), state.look(), text, w, s.m.most(4))
+	if warning := s.expiry(name); warning != "" {
+		lines = append(lines, paragraph("", canWeIndent, warn, warning, w, s.m.most(2))...)
+	}
+	return append(lines, complaints(rows, w)...)
+}
+
+// rowsOf are the rows of a copy, and the state of it that a person must see first.
+func (s *runbookScreen) rowsOf(name string) (rows []Access, state AccessState) {
+	state = NotLookedAt
 	for _, a := range s.rows {
 		if a.Copy != name {
 			continue
 		}
 		rows = append(rows, a)
-		if a.State == Readable {
-			readable++
-		}
 		if stateRank(a.State) > stateRank(state) {
 			state = a.State
 		}
 	}
-	k := map[AccessState]look{Looking: faint, Readable: good, Nothing: warn, Refused: bad, NotLookedAt: warn}[state]
-	if state == Refused {
-		return s.refusedRow(name, rows, w)
-	}
+	return rows, state
+}
+
+// look is the colour beside the word.
+func (a AccessState) look() look {
+	return map[AccessState]look{Looking: faint, Readable: good, Nothing: warn, Refused: bad, NotLookedAt: warn}[a]
+}
+
+// holdings says what a copy holds of each component, by words for one that was read.
+func holdings(rows []Access, found func(Access) string) string {
 	var parts []string
-	if readable == len(rows) && readable > 1 {
-		parts = append(parts, "all "+count(readable, "component", "components"))
+	if readable := !slices.ContainsFunc(rows, func(a Access) bool { return a.State != Readable }); readable && len(rows) > 1 {
+		parts = append(parts, "all "+count(len(rows), "component", "components"))
 	}
 	for _, a := range rows {
 		text := a.Says
 		if text == "" {
-			text = found(a, s.m.now())
+			text = found(a)
 		}
 		switch {
 		case a.State == Nothing:
@@ -87,15 +118,30 @@ func (s *runbookScreen) copyRow(name string, w int) []line {
 			parts = append(parts, a.Component+": "+text)
 		}
 	}
-	text := strings.Join(parts, "; ")
-	if who := s.identity(name); who != "" && state != Looking {
-		text += "; " + who
+	return strings.Join(parts, "; ")
+}
+
+// briefRow is a copy in one line, or where it refuses in three: why, and what helps. What
+// else is wrong with it is counted.
+func (s *runbookScreen) briefRow(name string, w int) []line {
+	rows, state := s.rowsOf(name)
+	if state == Refused {
+		causes, hint := refusals(rows)
+		lines := canWe(name, string(Refused), bad, strings.Join(causes, "; "), w, 2)
+		if help := s.help(hint); help != "" {
+			lines = append(lines, paragraph("    do", 10, plain, help, w, 1)...)
+		}
+		return lines
 	}
-	lines := canWe(name, string(state), k, text, w, s.m.most(4))
+	text := holdings(rows, func(a Access) string { return foundBriefly(a, s.m.now()) })
+	if n := wrongs(rows); n > 0 {
+		text = count(n, "finding", "findings") + "; " + text
+	}
+	lines := canWe(name, string(state), state.look(), text, w, 1)
 	if warning := s.expiry(name); warning != "" {
-		lines = append(lines, paragraph("", canWeIndent, warn, warning, w, s.m.most(2))...)
+		lines = append(lines, paragraph("", canWeIndent, warn, warning, w, 1)...)
 	}
-	return append(lines, complaints(rows, w)...)
+	return lines
 }
 
 // stateRank orders states by what a person must see first.
@@ -110,14 +156,26 @@ func (s *runbookScreen) refusedRow(name string, rows []Access, w int) []line {
 	if who := s.identity(name); who != "" {
 		text = append(text, who)
 	}
-	hint := ""
+	causes, hint := refusals(rows)
+	lines := canWe(name, string(Refused), bad, strings.Join(append(text, causes...), "; "), w, s.m.most(4))
+	if help := s.help(hint); help != "" {
+		lines = append(lines, paragraph("    do", 10, plain, help, w, s.m.most(3))...)
+	}
+	return append(lines, complaints(rows, w)...)
+}
+
+// refusals are why a copy refuses, each once, and what to do about the last of them.
+func refusals(rows []Access) (causes []string, hint string) {
 	for _, a := range rows {
-		if a.State == Refused && !slices.Contains(text, a.Cause) {
-			text = append(text, a.Cause)
-			hint = a.Hint
+		if a.State == Refused && !slices.Contains(causes, a.Cause) {
+			causes, hint = append(causes, a.Cause), a.Hint
 		}
 	}
-	lines := canWe(name, string(Refused), bad, strings.Join(text, "; "), w, s.m.most(4))
+	return causes, hint
+}
+
+// help is what to do about a copy that refuses, and whom else to call.
+func (s *runbookScreen) help(hint string) string {
 	help := hint
 	if help != "" {
 		help += ", then g; "
@@ -125,10 +183,7 @@ func (s *runbookScreen) refusedRow(name string, rows []Access, w int) []line {
 	if call := s.call(); call != "" {
 		help += "else call " + call
 	}
-	if help != "" {
-		lines = append(lines, paragraph("    do", 10, plain, strings.TrimSuffix(help, "; "), w, s.m.most(3))...)
-	}
-	return append(lines, complaints(rows, w)...)
+	return strings.TrimSuffix(help, "; ")
 }
 
 // complaints are what the surveys found wrong.
@@ -149,6 +204,16 @@ func complaints(rows []Access, w int) []line {
 		}
 	}
 	return lines
+}
+
+// wrongs counts what the surveys found wrong.
+func wrongs(rows []Access) (n int) {
+	for _, a := range rows {
+		for _, survey := range a.Surveys {
+			n += len(survey.Findings)
+		}
+	}
+	return n
 }
 
 // askerOf is who this console is to a copy.
@@ -206,6 +271,31 @@ func (s *runbookScreen) takes() time.Duration {
 	return d
 }
 
+// backAbout is when a recovery that begins now should be through, and by what: "" where a
+// stage has neither a budget nor a time that it took.
+func (s *runbookScreen) backAbout() string {
+	how := ""
+	for _, stage := range s.opened.Stages {
+		switch {
+		case stage.Last > 0:
+		case stage.Budget > 0:
+			how = " (by budgets)"
+		default:
+			return ""
+		}
+	}
+	takes := s.takes()
+	if takes == 0 {
+		return ""
+	}
+	return backAt(s.m.now(), takes) + how
+}
+
+// backAt is when something should be back that takes so long from now.
+func backAt(now time.Time, takes time.Duration) string {
+	return "back about " + now.Add(takes).Format("15:04")
+}
+
 // call is whom the runbook says to call.
 func (s *runbookScreen) call() string {
 	var names []string
@@ -260,46 +350,78 @@ func (s *runbookScreen) signingRow(w int) []line {
 	return canWe("signing", "ok", good, text, w, 2)
 }
 
-// found says in words what the surveys of a row hold.
-func found(a Access, now time.Time) string {
-	backups, broken, windows := 0, 0, 0
-	var newest, end time.Time
-	gaps := 0
+// holding is what the surveys of a row hold.
+type holding struct {
+	backups, broken, windows, gaps int
+	// newest is the end of the newest backup that is whole, end that of the windows.
+	newest, end time.Time
+}
+
+func holdingOf(a Access) (h holding) {
 	for _, survey := range a.Surveys {
 		for _, b := range survey.Backups {
-			backups++
+			h.backups++
 			if b.Problem != "" {
-				broken++
-			} else if b.Taken.To.After(newest) {
-				newest = b.Taken.To
+				h.broken++
+			} else if b.Taken.To.After(h.newest) {
+				h.newest = b.Taken.To
 			}
 		}
 		for _, w := range survey.Windows {
-			windows++
-			gaps += len(w.Gaps)
-			if w.To.Time.After(end) {
-				end = w.To.Time
+			h.windows++
+			h.gaps += len(w.Gaps)
+			if w.To.Time.After(h.end) {
+				h.end = w.To.Time
 			}
 		}
 	}
-	if a.State == Looking || backups+windows == 0 {
+	return h
+}
+
+// found says in words what the surveys of a row hold.
+func found(a Access, now time.Time) string {
+	h := holdingOf(a)
+	if a.State == Looking || h.backups+h.windows == 0 {
 		return ""
 	}
-	text := count(backups, "backup", "backups")
-	if !newest.IsZero() {
-		text += ", newest " + stamp(newest, now)
+	text := count(h.backups, "backup", "backups")
+	if !h.newest.IsZero() {
+		text += ", newest " + stamp(h.newest, now)
 	}
-	if broken > 0 {
-		text += fmt.Sprintf(", %d BROKEN", broken)
+	if h.broken > 0 {
+		text += fmt.Sprintf(", %d BROKEN", h.broken)
 	}
-	if windows > 0 {
-		text += "; " + count(windows, "window", "windows")
-		if !end.IsZero() {
-			text += " to " + stamp(end, now)
+	if h.windows > 0 {
+		text += "; " + count(h.windows, "window", "windows")
+		if !h.end.IsZero() {
+			text += " to " + stamp(h.end, now)
 		}
-		if gaps > 0 {
-			text += ", " + count(gaps, "GAP", "GAPS")
+		if h.gaps > 0 {
+			text += ", " + count(h.gaps, "GAP", "GAPS")
 		}
+	}
+	return text
+}
+
+// foundBriefly is found in a few words: how far it can be restored, and what is in the way.
+func foundBriefly(a Access, now time.Time) string {
+	h := holdingOf(a)
+	text := ""
+	switch {
+	case a.State == Looking || h.backups+h.windows == 0:
+		return ""
+	case h.windows > 0 && !h.end.IsZero():
+		text = "to " + near(h.end, now) + ", no gap"
+		if h.gaps > 0 {
+			text = "to " + near(h.end, now) + ", " + count(h.gaps, "GAP", "GAPS")
+		}
+	case h.newest.IsZero():
+		text = count(h.backups, "backup", "backups")
+	default:
+		text = "newest " + near(h.newest, now)
+	}
+	if h.broken > 0 {
+		text += fmt.Sprintf(", %d BROKEN", h.broken)
 	}
 	return text
 }

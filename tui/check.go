@@ -60,8 +60,11 @@ func (s *checkScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	}
 	switch k.String() {
 	case keyEnter:
-		if s.cursor < len(s.found.Findings) {
+		switch {
+		case s.cursor < len(s.found.Findings):
 			return s.m.push(newPager(s.m, "finding "+s.found.Findings[s.cursor].ID, s.details(s.found.Findings[s.cursor]))), true
+		case s.have: // nothing to do, and what says so
+			return s.m.push(newPager(s.m, "what was seen", s.seen())), true
 		}
 		return nil, true
 	case "i":
@@ -83,14 +86,14 @@ func (s *checkScreen) page(w, h int) page {
 	p := page{
 		system: s.system.Name, aside: "no run", mode: looking, focus: -1,
 		live: "LIVE: untouched", note: "looking ..",
-		keys:  []binding{{keyEnter, "details"}, {"t", "trends"}, {"e", "rehearse"}, {"g", "again"}, {"c", "people"}, {"s", "status"}},
+		keys:  []binding{{keyEnter, "details"}, {"e", "rehearse"}, {"g", "again"}, {"c", "people"}, {"s", "status"}, {"t", "trends"}},
 		leave: escBack,
 	}
 	if len(s.found.Findings) > 0 {
 		p.keys = slices.Insert(p.keys, 1, binding{"i", "fix"})
 	}
 	if !s.looking && s.have {
-		p.note = fmt.Sprintf("same as: comeback check %s, exit %d", s.system.Name, s.found.Exit())
+		p.note = s.sameAs(w - cells(p.live) - 2)
 	}
 	if s.err != nil {
 		p.body, p.note = append(p.body, trouble("REFUSED", s.err, w)...), "nothing was found out"
@@ -113,7 +116,7 @@ func (s *checkScreen) page(w, h int) page {
 			p.body = append(p.body, say(text).fit(w))
 		}
 	}
-	for _, text := range append(s.found.TimeLines(w, zone), s.found.DigitLines(w)...) {
+	for _, text := range append(s.found.TimeLines(w, zone), s.found.DigitLines(w, zone)...) {
 		p.body = append(p.body, say(text).fit(w))
 	}
 	p.body = append(p.body, nil)
@@ -132,6 +135,22 @@ func (s *checkScreen) page(w, h int) page {
 	}
 	p.body = append(p.body, say(s.found.NextLine(zone)).fit(w))
 	return p
+}
+
+// CheckCommand is the command that finds out what the console's look at a runbook's copies
+// does, which tries no canary.
+func CheckCommand(runbook string) string {
+	return "comeback check " + recovery.ShellWord(runbook) + " --no-canary"
+}
+
+// sameAs names that command whole, and how it would end; where it has not the room it says
+// how to get at it.
+func (s *checkScreen) sameAs(room int) string {
+	exit := fmt.Sprintf("exit %d", s.found.Exit())
+	if says := "same as: " + CheckCommand(s.system.Runbook) + ", " + exit; cells(says) <= room {
+		return says
+	}
+	return exit + " of the command that y copies"
 }
 
 // answerLook is the colour beside the word.
@@ -183,15 +202,24 @@ func (s *checkScreen) details(f recovery.Judgement) string {
 		line("DUE", "%s", f.Due.In(s.m.now().Location()).Format("2 Jan 2006"))
 	}
 	line("SINCE", "%s", stamp(f.Since, s.m.now()))
+	b.WriteString("\n" + s.seen())
+	return b.String()
+}
+
+// seen is what every digit of 3-2-1-1-0 rests on, be it met or not, and what every copy and
+// stage is proven by.
+func (s *checkScreen) seen() string {
+	var b strings.Builder
 	for _, d := range s.found.Digits {
-		if strings.HasSuffix(f.ID, "/"+d.Name) {
-			b.WriteByte('\n')
-			for _, e := range d.Evidence {
-				line("SEEN", "%s", e)
-			}
+		name := d.Name + "  " + string(d.Mark)
+		for _, e := range d.Evidence {
+			fmt.Fprintf(&b, "%-7s %-21s %s\n", "SEEN", name, clean(e))
+			name = ""
 		}
 	}
-	b.WriteByte('\n')
+	if len(s.found.Digits) > 0 {
+		b.WriteByte('\n')
+	}
 	for _, text := range s.found.ProofLines(proofWidth, s.m.now().Location()) {
 		b.WriteString(clean(text) + "\n")
 	}

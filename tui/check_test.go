@@ -1,10 +1,50 @@
 package tui
 
 import (
+	"testing"
 	"time"
 
 	"comeback/recovery"
 )
+
+// The command that the check's screen names finds the same: it has the runbook's path, and
+// tries no canary; where it has not the room, y copies it whole.
+func TestCheck_SameAs(t *testing.T) {
+	desk := shopDesk()
+	desk.assessed = shopAssessed()
+	d := drive(t, desk, Options{})
+	atHome(d, desk)
+	d.press("k")
+	d.sees("exit 1 of the command that y copies")
+	d.press("y")
+	want := "comeback check " + shopMD + " --no-canary"
+	if got := d.clipboard(); got != want {
+		t.Errorf("copied %q", got)
+	}
+	d.press("down")
+	d.size(120, 40)
+	d.sees("same as: " + want + ", exit 1")
+}
+
+// What a digit is met by can be read in the console, also where nothing was found wrong.
+func TestCheck_WhatWasSeen(t *testing.T) {
+	desk := shopDesk()
+	desk.assessed = shopAssessed()
+	d := drive(t, desk, Options{})
+	atHome(d, desk)
+	d.press("k")
+	d.sees("0 errors  met, 12 Oct (nearby only)")
+	d.press("enter")
+	d.sees("FOUND   NOT MET")
+	d.sees("SEEN    0 errors  met         nearby was restored on 12 Oct without an error")
+	desk.mu.Lock()
+	desk.assessed.Findings, desk.assessed.Answer = nil, recovery.WouldSave
+	desk.mu.Unlock()
+	d.press("esc", "g")
+	d.sees("YES.")
+	d.press("enter")
+	d.sees("SEEN    0 errors  met         nearby was restored on 12 Oct without an error")
+}
 
 // shopTrend is how its rehearsals went: slower each time, and once too slow.
 func shopTrend() *recovery.Trend {
@@ -45,7 +85,7 @@ func shopAssessed() recovery.Assessment {
 			Now: 14_200_000_000, About: recovery.Duration(14*time.Minute + 18*time.Second), Stages: 7, Talked: 1, StoodIn: 5},
 		Digits: []recovery.Digit{{Name: "3 copies", Mark: recovery.Met}, {Name: "2 kinds", Mark: recovery.Met}, {Name: "1 elsewhere", Mark: recovery.Met},
 			{Name: "1 locked", Mark: recovery.NotMet, Evidence: []string{"nearby: a directory: whoever may write to it may delete", "offsite: no object lock: user/prod deleted our canary"}},
-			{Name: "0 errors", Mark: recovery.Met}},
+			{Name: "0 errors", Mark: recovery.Met, Evidence: []string{"nearby was restored on 12 Oct without an error, report 4f2a"}, Seen: proof.At, Copies: []string{"nearby"}}},
 		Findings: []recovery.Judgement{
 			{ID: "3-2-1-1-0/1 locked", Mark: recovery.NotMet, Says: "1 locked: offsite: no object lock: user/prod deleted our canary", Do: "turn on compliance lock, 30 days", Owner: "platform on-call", Since: ten},
 			{ID: "rpo/uploads", Mark: recovery.NotMet, Says: "uploads: its newest moment is 14m00 old, the RPO is 5m00", Do: "back it up each 5m00, or owe less by the runbook's `rpo:` and have that signed", Owner: "platform on-call", Since: ten.Add(-time.Hour)},

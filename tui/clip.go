@@ -49,6 +49,10 @@ func (s *resultScreen) clip() (what, text string) {
 	return "the command", "comeback report verify " + s.run.plan.Run
 }
 
+func (s *checkScreen) clip() (what, text string) {
+	return "the command", CheckCommand(s.system.Runbook)
+}
+
 func (s *planScreen) clip() (what, text string) { return "the plan's digest", s.prepared.Digest }
 
 func (s *waitingScreen) clip() (what, text string) {

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 
 // decisionChoices are the ways to go on after a failure.
 func (s *waitingScreen) decisionChoices(st *recovery.StepState) []choice {
-	list := slices.Concat([]choice{s.again(st, repeats(st))}, s.anew(st), s.without(st), s.otherCopy(st), s.otherMoment(st))
+	list := slices.Concat(s.lookFirst(st), []choice{s.again(st, repeats(st))}, s.anew(st), s.without(st), s.otherCopy(st), s.otherMoment(st))
 	return append(list, s.stopHere())
 }
 
@@ -137,22 +136,16 @@ func (s *waitingScreen) decision(p *page, st *recovery.StepState, head line, w i
 // lookFrom is how somebody looks at what was restored before they decide about a step: at its
 // component, or else at the one that decides the moment. "" where neither is there yet.
 func (a *attached) lookFrom(st *recovery.StepState) string {
-	anchor := a.plan.Moment.Anchor
-	for _, component := range []string{st.Component, anchor} {
-		b, ok := a.state.Binding(component)
-		u, err := url.Parse(b.URL)
-		switch {
-		case !ok || !b.Scratch || err != nil:
-		case u.Scheme == "file":
-			return "what was restored of " + component + " can be read in " + u.Path
-		case u.Scheme != "postgres":
-		case component == anchor:
-			return "comeback look " + a.plan.Run + " reads the restored copy and changes nothing"
-		default:
-			return "comeback look " + a.plan.Run + " --component " + component + " reads the restored copy and changes nothing"
-		}
+	component, at := a.lookAt(st)
+	switch {
+	case at == nil:
+		return ""
+	case at.Scheme == "file":
+		return "what was restored of " + component + " can be read in " + at.Path
+	case component == a.plan.Moment.Anchor:
+		return "comeback look " + a.plan.Run + " reads the restored copy and changes nothing"
 	}
-	return ""
+	return "comeback look " + a.plan.Run + " --component " + component + " reads the restored copy and changes nothing"
 }
 
 // named is a step with its component.

@@ -52,6 +52,12 @@ type Shelf interface {
 	// Rows is the preview that a run of a rescue has made, with some of the rows.
 	// They stand in no document, and are gone when the run has ended.
 	Rows(ctx context.Context, run string) (string, error)
+	// Look asks what a run has restored of a component one query that only reads; without
+	// a query it lists the tables with their rows.
+	Look(ctx context.Context, run, component, query string) (string, error)
+	// Kept names the copies that hold the head of the journal of a run that has ended, in
+	// the order of its plan. A copy that does not answer is left out.
+	Kept(ctx context.Context, runDir string) ([]string, error)
 	// Check looks into every copy of a runbook, at its live servers and at
 	// earlier runs, and judges whether the copies would save the system. Systems
 	// tells from then on what was found. It stores nothing in a copy.

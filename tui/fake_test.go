@@ -73,6 +73,9 @@ type fakeDesk struct {
 	// since is what has become of the run.
 	since    Since
 	sinceErr error
+	// kept are the copies with the head of its journal.
+	kept    []string
+	keptErr error
 	// fetch brings what other hosts have filed; nil where there is nothing.
 	fetch func(runbook string) (bool, error)
 }
@@ -142,6 +145,12 @@ func (d *fakeDesk) Text(_ context.Context, path string) (string, error) {
 func (d *fakeDesk) Rows(_ context.Context, run string) (string, error) {
 	return d.Text(context.Background(), "rows of "+run)
 }
+
+func (d *fakeDesk) Look(_ context.Context, run, component, query string) (string, error) {
+	return d.Text(context.Background(), strings.TrimSpace("look at "+component+" of "+run+" "+query))
+}
+
+func (d *fakeDesk) Kept(context.Context, string) ([]string, error) { return d.kept, d.keptErr }
 
 func (d *fakeDesk) Survey(_ context.Context, _ string, progress func(Access)) ([]Access, error) {
 	for _, row := range d.rows {

@@ -157,6 +157,7 @@ var scenes = []scene{
 	}},
 	{name: "moment-log", start: Start{Runbook: shopMD}, desk: withLog, play: toLog},
 	{name: "moment-harm", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("h") }},
+	{name: "moment-harm-recovery", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) { withLog(f); forReal(f) }, play: func(d *driver, f *fakeDesk) { toRealLog(d, f); d.press("h") }},
 	{name: "moment-zoom", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("h", "+", "+") }},
 	{name: "moment-push", start: Start{Runbook: shopMD}, desk: withLog, play: func(d *driver, f *fakeDesk) { toLog(d, f); d.press("w", "=data") }},
 	{name: "moment-reading", start: Start{Runbook: shopMD}, desk: func(f *fakeDesk) {
@@ -208,7 +209,11 @@ var scenes = []scene{
 		d.sees("Stop here...")
 	}},
 	{name: "waiting-name", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { startReal(d, f); waitsForName(d, f) }},
-	{name: "result-recovery", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) { startReal(d, f); switchedBack(d, f) }},
+	{name: "result-recovery", start: Start{Runbook: shopMD}, desk: forReal, play: func(d *driver, f *fakeDesk) {
+		startReal(d, f)
+		switchedBack(d, f)
+		d.sees("journal head in nearby")
+	}},
 	{name: "run-starting", start: Start{Runbook: shopMD}, play: toRun},
 	{name: "run", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); running(d, f) }},
 	{name: "run-note", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
@@ -241,6 +246,14 @@ var scenes = []scene{
 		d.press("down", "-", "=nobody has the password")
 	}},
 	{name: "waiting-decision", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) { toRun(d, f); failing(d, f) }},
+	{name: "look", start: Start{Runbook: shopMD}, desk: looked, play: func(d *driver, f *fakeDesk) {
+		toRun(d, f)
+		failing(d, f)
+		d.press("1", "enter")
+		d.sees("orders")
+		d.press("enter", "=select status, count(*) from orders group by 1", "enter")
+		d.sees("shipped")
+	}},
 	{name: "waiting-decision-restore", start: Start{Runbook: shopMD}, play: func(d *driver, f *fakeDesk) {
 		toRun(d, f)
 		restoreFails(d, f)
@@ -288,7 +301,7 @@ var scenes = []scene{
 		f.session.plan.Steps = append(f.session.plan.Steps, opens)
 		f.session.state = recovery.NewState(f.session.plan)
 	}, play: func(d *driver, f *fakeDesk) {
-		f.session.add(0, recovery.OutageNoted{Since: ten.Add(-8 * time.Minute), How: "estimated"})
+		f.session.add(0, recovery.OutageNoted{Since: ten.Add(-8 * time.Minute), How: "estimated"}, recovery.Confirmed{Name: "db1/shop", PlanSHA256: planDigest, By: "ops1"})
 		running(d, f)
 	}},
 	{name: "run-stop-closed", start: Start{Runbook: shopMD}, desk: closes, play: func(d *driver, f *fakeDesk) {

@@ -82,6 +82,10 @@ For example: 2, enter, and the reason.`
 After a recovery, b plans to give what was replaced its place again, x to bring
 back what people wrote since the moment. Both are plans to read first.
 For example: k, down, enter signs it with a key; v says how anybody can check it.`
+	case *lookScreen:
+		return `What was restored, looked at before somebody decides. Every query only reads; the copy
+stays as it is, and what is live is not asked.
+For example: enter, select count(*) from orders, enter; t lists the tables again.`
 	case *signScreen:
 		return `Choose the key that vouches for these bytes; nothing is signed before enter.
 For example: down, enter.`

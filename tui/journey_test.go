@@ -253,7 +253,7 @@ func TestJourney_AFailedCheck(t *testing.T) {
 	d, desk := atRun(t)
 	failing(d, desk)
 	d.press("enter") // nothing is chosen beforehand
-	d.press("2")     // a number moves the cursor and decides nothing
+	d.press("3")     // a number moves the cursor and decides nothing
 	if n := len(desk.session.asked()); n != 0 {
 		t.Fatalf("the run was asked %d times before anything was chosen", n)
 	}

@@ -1,5 +1,7 @@
 package tui
 
+import "slices"
+
 // binding is a key and what it does, as line 24 shows it: "enter open". Three
 // dots behind the words mean that the console asks first.
 type binding struct{ key, does string }
@@ -9,6 +11,19 @@ func (b binding) after(l line) line {
 		l = l.say("  ")
 	}
 	return l.and(strong, b.key).say(" " + b.does)
+}
+
+// forward puts some keys before all others, in their order: line 24 has room for the first.
+func forward(keys []binding, first ...string) []binding {
+	rank := func(b binding) int {
+		if i := slices.Index(first, b.key); i >= 0 {
+			return i
+		}
+		return len(first)
+	}
+	keys = slices.Clone(keys)
+	slices.SortStableFunc(keys, func(a, b binding) int { return rank(a) - rank(b) })
+	return keys
 }
 
 // The keys that mean the same everywhere.

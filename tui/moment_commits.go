@@ -129,7 +129,15 @@ func (s *commitsScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		s.askPush()
 	case "g":
 		return tea.Batch(s.again(), s.askLive()), true
+	case "x":
+		if !s.mayRescue() {
+			return nil, false
+		}
+		return s.rescueInstead(), true
 	case "c":
+		if s.reading == nil {
+			return nil, false // whom to call, as everywhere
+		}
 		s.stopReading()
 	default:
 		return nil, false

@@ -23,6 +23,9 @@ func (s *commitsScreen) middle(w int) []line {
 	return append(lines, s.refusal(w)...)
 }
 
+// narrowMost is how many lines what the moment keeps and what it loses have below the list.
+const narrowMost = 2
+
 // told says what the moment keeps and loses; most is how many lines of each.
 func (s *commitsScreen) told(w, most int) []line {
 	if s.ask != nil && s.ask.moment {
@@ -47,7 +50,11 @@ func (s *commitsScreen) told(w, most int) []line {
 	lost, k := s.loses(m, most)
 	add("LOST", k, lost, most)
 	rpo, k := s.rpo(m)
-	add("RPO", k, rpo, most-1)
+	room := w - meansIndent - cells(rpo)
+	if most != narrowMost { // it may take more than a line
+		room += w
+	}
+	add("RPO", k, rpo+s.orRescue(m, room), most-1)
 	add("TIME", plain, s.takes(m), most-1)
 	add("OTHERS", plain, s.others(m), most-1)
 	return lines
@@ -216,7 +223,11 @@ func (s *commitsScreen) takes(m meaning) string {
 	if at > w.From.LSN && w.From.LSN != 0 {
 		text += ", replay " + recovery.FormatBytes(int64(at-w.From.LSN)) + " of log"
 	}
-	text += " from base backup of " + near(w.From.Time, s.m.now())
+	from := " from base backup of " + near(w.From.Time, s.m.now())
+	if back := s.from.backAbout(); back != "" && s.from.mode() == recovery.Recovery {
+		return text + ": " + back + ";" + from
+	}
+	text += from
 	for _, stage := range s.from.opened.Stages {
 		if stage.Last > 0 && strings.Contains(strings.ToLower(stage.Name), strings.ToLower(w.Component)) {
 			return text + "; last time " + took(stage.Last)

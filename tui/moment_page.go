@@ -13,9 +13,15 @@ func (s *commitsScreen) page(w, h int) page {
 	p := page{
 		system: s.from.opened.Name, aside: s.from.aside(), mode: s.from.frameMode(), focus: -1,
 		live: "LIVE: untouched", note: "nothing runs before you have seen the plan",
-		keys: []binding{{keyEnter, "use"}, {"h", "harm"}, {"H", "later harm"}, {"+/-", "zoom"}, {"t", "time"}, {"/", "find"}, {"w", "push out..."},
-			{"left/right", "pan"}, {"g", "again"}, {"n", "find the next"}, {"c", "stop reading"}},
+		keys: []binding{{keyEnter, "use"}, {"h", "harm"}, {"+/-", "zoom"}, {"t", "time"}, {"s", "status"}, {"/", "find"}, {"H", "later harm"}, {"w", "push out..."},
+			{"left/right", "pan"}, {"g", "again"}, {"n", "find the next"}, {"c", "people"}},
 		leave: escBack,
+	}
+	if s.reading != nil {
+		p.keys[len(p.keys)-1].does = "stop reading"
+	}
+	if s.mayRescue() {
+		p.keys = slices.Insert(p.keys, 4, binding{"x", "rescue"})
 	}
 	if r := s.from.route(); r.rescues {
 		p.keys[0].does = "plan the rescue"
@@ -52,7 +58,7 @@ func (s *commitsScreen) page(w, h int) page {
 		p.focus = len(p.body) + len(left) - len(list) + focus
 		p.body = append(p.body, beside(left, right, lw, w)...)
 	} else {
-		below := append(s.middle(w), s.told(w, s.m.most(2))...)
+		below := append(s.middle(w), s.told(w, s.m.most(narrowMost))...)
 		high := min(2, h-len(p.body)-len(below)-5)
 		if h >= 24 {
 			high = min(4, h-len(p.body)-len(below)-8)
@@ -165,6 +171,9 @@ func (s *commitsScreen) head(w int) line {
 		right = right.say(grouped(s.means().commits) + " lost of ")
 	}
 	right = right.say(grouped(s.n) + " commits")
+	if find := right.say(", / find"); text.cells()+1+find.cells() <= w {
+		right = find
+	}
 	return spread(text, right, w)
 }
 

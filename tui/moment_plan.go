@@ -29,24 +29,33 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 	r := c.from.route()
 	xids := c.rescues(choice.Want)
 	switch {
-	case !r.looks:
 	case r.rescues && len(xids) > 0:
-	default:
+		return c.rescue(asks, choice, xids)
+	case r.looks:
 		c.tried, c.err = nil, c.from.onlyLooks()
 		return nil
 	}
+	mode := c.from.mode()
+	return c.prepare(asks, choice, func(ctx context.Context) (*Prepared, error) {
+		return c.m.desk.Plan(ctx, c.from.path, mode, choice)
+	}, func(p *Prepared) screen { return newPlan(c.m, list, choice, p) })
+}
+
+// rescue asks for the plan that takes transactions back, and shows it.
+func (c *chooser) rescue(asks screen, choice Choice, xids []recovery.XID) tea.Cmd {
+	return c.prepare(asks, choice, func(ctx context.Context) (*Prepared, error) {
+		return c.m.desk.Follow(ctx, FollowUp{Kind: RescueRows, Runbook: c.from.path, Component: choice.Component, XIDs: xids})
+	}, func(p *Prepared) screen { return newFollowUp(c.m, RescueRows, c.from.aside, p) })
+}
+
+// prepare has a plan made to a choice, and shows what comes of it.
+func (c *chooser) prepare(asks screen, choice Choice, plan func(context.Context) (*Prepared, error), show func(*Prepared) screen) tea.Cmd {
 	ctx, cancel := context.WithCancel(c.from.ctx)
 	if c.cancel != nil {
 		c.cancel()
 	}
 	c.tried, c.planning, c.err, c.cancel = &choice, true, nil, cancel
-	mode := c.from.mode()
-	return ask(ctx, asks, func(ctx context.Context) (*Prepared, error) {
-		if r.rescues {
-			return c.m.desk.Follow(ctx, FollowUp{Kind: RescueRows, Runbook: c.from.path, Component: choice.Component, XIDs: xids})
-		}
-		return c.m.desk.Plan(ctx, c.from.path, mode, choice)
-	}, func(p *Prepared, err error) tea.Cmd {
+	return ask(ctx, asks, plan, func(p *Prepared, err error) tea.Cmd {
 		if ctx.Err() != nil {
 			return nil // given up, or overtaken by another choice
 		}
@@ -55,10 +64,7 @@ func (c *chooser) plan(asks screen, list *momentScreen, choice Choice) tea.Cmd {
 			return nil
 		}
 		c.tried = nil
-		if r.rescues {
-			return c.m.push(newFollowUp(c.m, RescueRows, c.from.aside, p))
-		}
-		return c.m.push(newPlan(c.m, list, choice, p))
+		return c.m.push(show(p))
 	})
 }
 

@@ -134,8 +134,9 @@ func TestMouse(t *testing.T) {
 	if len(desk.choices) > 0 || !strings.Contains(d.screen(), "WHAT HAPPENED?") {
 		t.Errorf("a click has chosen\n%s", d.screen())
 	}
+	d.size(80, 18)
 	d.update(tea.MouseWheelMsg{Button: tea.MouseWheelDown})
-	d.sees("lines above: pgup")
+	d.sees("above: pgup")
 }
 
 // What stays in sight below what is scrolled is where the mouse finds it, and the
@@ -150,14 +151,14 @@ func TestMouse_BelowWhatIsScrolled(t *testing.T) {
 		at := func(text string) int {
 			return slices.IndexFunc(strings.Split(d.screen(), "\n"), func(l string) bool { return strings.Contains(l, text) })
 		}
-		for _, name := range []string{"4 Other moment...", "1 Try again"} {
+		for _, name := range []string{"5 Other moment...", "2 Try again"} {
 			d.update(tea.MouseClickMsg{X: 5, Y: at(name), Button: tea.MouseLeft})
 			d.sees("> " + name)
 		}
 		d.update(tea.MouseClickMsg{X: 5, Y: at("below: pgdn"), Button: tea.MouseLeft})
-		d.sees("> 1 Try again")
+		d.sees("> 2 Try again")
 		d.press("pgdown")
 		d.sees("above: pgup")
-		d.sees("> 1 Try again")
+		d.sees("> 2 Try again")
 	}
 }

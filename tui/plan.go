@@ -341,6 +341,8 @@ func (s *planScreen) facts(w int) []line {
 	add("READS", plain, recovery.FormatBytes(bytes)+" from "+sources(plan))
 	expected, known := expectation(plan)
 	switch {
+	case known && plan.Mode == recovery.Recovery:
+		add("TIME", plain, "about "+took(expected)+", from earlier runs: "+backAt(s.m.now(), expected)+" if nobody is waited for")
 	case known:
 		add("TIME", plain, "about "+took(expected)+", from earlier runs")
 	default:

@@ -64,10 +64,10 @@ func TestPrompt_askedAgain(t *testing.T) {
 		types []string
 		again string
 	}{
-		"a reason":  {play: failing, types: []string{"2", "enter", "=they are rebuilt", "enter"}, again: "REASON > they are rebuilt, hsdq"},
+		"a reason":  {play: failing, types: []string{"3", "enter", "=they are rebuilt", "enter"}, again: "REASON > they are rebuilt, hsdq"},
 		"a note":    {play: running, types: []string{"n", "=support knows", "enter"}, again: "NOTE > support knows, hsdq"},
 		"a stop":    {play: running, types: []string{"S", "=wrong one", "enter"}, again: "REASON > wrong one, hsdq"},
-		"a skip":    {play: failing, types: []string{"3", "enter", "=none before", "enter"}, again: "REASON > none before, hsdq"},
+		"a skip":    {play: failing, types: []string{"4", "enter", "=none before", "enter"}, again: "REASON > none before, hsdq"},
 		"a secret":  {desk: twoCopies, play: expired, types: []string{"2", "enter", "=hunter2", "enter"}, again: "OFFSITE_KEY > ******"},
 		"hand over": {play: running, types: []string{"h", "1", "enter", "=ops2", "enter"}, again: "HAND OVER TO > ops2, hsdq"},
 	} {
@@ -123,7 +123,7 @@ func TestPrompt_overtaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, desk := onRun(t, nil, c.play)
-			d.press("2", "enter", "=the carts")
+			d.press("3", "enter", "=the carts")
 			c.ends(desk)
 			d.sees(c.sees)
 			d.press("= are rebuilt, hsdqkbS", "enter")

@@ -13,7 +13,8 @@ import (
 // forReal makes the desk's plan one that switches the live database.
 func forReal(f *fakeDesk) {
 	p := f.session.plan
-	p.Mode, p.Confirm = recovery.Recovery, "db1/shop"
+	p.Mode, p.Confirm, p.NotExecuted = recovery.Recovery, "db1/shop", nil
+	p.Targets[0].BecomesLive, f.kept = true, []string{"nearby"}
 	p.Targets = append(p.Targets, recovery.Target{ID: "live/database", Component: "database", Place: "db1:/srv/pg/shop", Name: "db1/shop"})
 	p.Live = []recovery.Live{{Component: "database", Target: p.Targets[1], Effects: recovery.Effects{
 		Target: []string{"read 09:59:58: db1, /srv/pg/shop, system 7301448812, primary, 6 sessions"}, Gone: []string{"all since 02:41:07: 214 commits, 27 orders, and rising"},
@@ -22,11 +23,13 @@ func forReal(f *fakeDesk) {
 	}}}
 	step := recovery.NewStep("database/exchange", "postgres.exchange", "put the restored cluster in the place of the live one", struct{}{})
 	step.Stage, step.Component, step.Writes, step.After = 4, "database", []recovery.TargetID{"live/database"}, []string{"check/carts"}
-	step.Phase = recovery.Exchange
+	step.Phase, step.Expected = recovery.Exchange, recovery.Duration(40*time.Second)
 	open := recovery.NewStep("database/open", "postgres.open", "let users in", struct{}{})
 	open.Stage, open.Component, open.Writes, open.After, open.Phase = 4, "database", step.Writes, []string{"database/exchange"}, recovery.Open
+	open.Expected = recovery.Duration(5 * time.Second)
 	protect := recovery.NewStep("database/protect", "pitr.protect", "take a base backup", struct{}{})
 	protect.Stage, protect.Component, protect.After, protect.Phase = 6, "database", []string{"database/exchange"}, recovery.Protect
+	protect.Expected = recovery.Duration(5 * time.Minute)
 	p.Steps = append(p.Steps, step, open, protect)
 	f.session.state = recovery.NewState(p)
 	f.prepared = prepared(p)
@@ -135,6 +138,7 @@ func closes(f *fakeDesk) {
 	at := slices.IndexFunc(p.Steps, func(s recovery.Step) bool { return s.Phase == recovery.Exchange })
 	fence := recovery.NewStep("database/fence", "postgres.fence", "let nobody in", struct{}{})
 	fence.Stage, fence.Component, fence.Writes, fence.After, fence.Phase = 4, "database", p.Steps[at].Writes, p.Steps[at].After, recovery.Fence
+	fence.Expected = recovery.Duration(5 * time.Second)
 	p.Steps[at].After = []string{fence.ID}
 	p.Steps = slices.Insert(p.Steps, at, fence)
 	f.session.state = recovery.NewState(p)
@@ -277,23 +281,49 @@ func waitsForName(d *driver, f *fakeDesk) {
 	d.sees("WAITS FOR YOU")
 }
 
+// ofDatabase are what a run claims for the database that it restores.
+var ofDatabase = []recovery.Resource{{Kind: recovery.Directory, ID: "/var/tmp/comeback/7c31/database"}, {Kind: recovery.Cluster, ID: "/var/tmp/comeback/7c31/database/data"}}
+
+// restored is a recovery whose database is restored and checked, as its journal tells it.
 func restored(f *fakeDesk) {
-	for _, id := range []string{"stop/ticks", "database/copy", "database/replay", "database/prove", "check/orders", "check/carts"} {
-		f.session.add(8*time.Minute, recovery.StepStarted{Step: id, Attempt: 1}, recovery.StepFinished{Step: id, Outcome: recovery.Outcome{Says: "done"}})
+	at := 0 * time.Second
+	done := func(id string, took time.Duration, o recovery.Outcome, before ...recovery.Payload) {
+		f.session.add(at, append([]recovery.Payload{recovery.StepStarted{Step: id, Attempt: 1}}, before...)...)
+		at += took
+		f.session.add(at, recovery.StepFinished{Step: id, Outcome: o})
 	}
+	tick := func(item int) recovery.Payload {
+		return recovery.Ticked{Step: "stop/ticks", Item: item, How: recovery.TickDone, By: "ops1"}
+	}
+	done("stop/ticks", 75*time.Second, recovery.Outcome{Says: "2 of 2 items decided"}, recovery.Waiting{Step: "stop/ticks", For: recovery.WaitTicks}, tick(0), tick(1))
+	done("database/copy", 225*time.Second, recovery.Outcome{Says: "base backup 14.2 GB copied, manifest holds"},
+		recovery.ClaimMade{Step: "database/copy", Resource: ofDatabase[0]}, recovery.ClaimMade{Step: "database/copy", Resource: ofDatabase[1]})
+	done("database/replay", 170*time.Second, recovery.Outcome{Says: "replayed to 3/7A21F0C8",
+		Bindings: []recovery.Binding{{Component: "database", URL: "postgres:///shop?host=/var/tmp/comeback/7c31/database", Scratch: true}},
+		Reached: &recovery.Reached{Component: "database", Time: time.Date(2026, 11, 23, 2, 41, 5, 907e6, zone), LSN: 0x37A21F0C8, XID: 81213, Timeline: 4,
+			Evidence: []string{"the server says: recovery stopping before WAL location 3/7A21F0C8", "pg_xact_status(81213) is committed, 81214 is in progress"}}})
+	done("database/prove", 4*time.Second, recovery.Outcome{Says: "stopped exactly there"})
+	done("check/orders", 2*time.Second, check("orders came back", true, ">= 40000", "48211"))
+	done("check/carts", 4*time.Second, check("carts are there", true, ">= 1", "310"))
 }
 
+// switchedBack is a recovery that came back, and that one copy does not protect yet.
 func switchedBack(d *driver, f *fakeDesk) {
 	waitsForName(d, f)
-	f.session.add(10*time.Minute, recovery.Confirmed{Name: "db1/shop", PlanSHA256: planDigest, By: "ops1"}, recovery.StepStarted{Step: "database/exchange", Attempt: 2})
+	exchange := recovery.Resource{Kind: recovery.Exchanged, ID: "db1/shop"}
+	f.session.add(10*time.Minute, recovery.Confirmed{Name: "db1/shop", PlanSHA256: planDigest, By: "ops1"}, recovery.StepStarted{Step: "database/exchange", Attempt: 2},
+		recovery.ClaimMade{Step: "database/exchange", Resource: exchange})
 	f.session.add(11*time.Minute, recovery.StepFinished{Step: "database/exchange", Outcome: recovery.Outcome{Says: "exchanged",
-		Old:  []recovery.Old{{Component: "database", Place: "db1:/srv/pg/shop.old-7c31", Until: ten.AddDate(0, 0, 7), Says: "comeback switch-back 7c31"}},
+		Old:  []recovery.Old{{Component: "database", Place: "db1:/srv/pg/shop.old-7c31", Until: ten.AddDate(0, 0, 7), Says: "a cluster that does not run"}},
 		Loss: &recovery.Loss{Component: "database", Commits: 389, From: recovery.Commit{Time: ten.Add(-7 * time.Hour)}, To: recovery.Commit{Time: ten.Add(-7*time.Hour + 15*time.Minute)}, Final: true},
 		ToDo: []string{"merge 41 orders"}}})
-	f.session.add(11*time.Minute, recovery.StepStarted{Step: "database/open", Attempt: 1}, recovery.StepFinished{Step: "database/open", Outcome: recovery.Outcome{Says: "users are let in"}})
+	f.session.add(11*time.Minute, recovery.StepStarted{Step: "database/open", Attempt: 1},
+		recovery.StepFinished{Step: "database/open", Outcome: recovery.Outcome{Says: "users are let in", Adopted: []recovery.Resource{exchange, ofDatabase[1]}}})
 	f.session.add(12*time.Minute, recovery.StepStarted{Step: "database/protect", Attempt: 1},
 		recovery.StepFinished{Step: "database/protect", Outcome: recovery.Outcome{Says: "base backup taken", Unprotected: []string{"offsite: NOT YET, refused"}}})
-	cleaned(f, 13*time.Minute, recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "offsite is not protected"})
+	f.session.add(13*time.Minute, recovery.CleanupStarted{}, recovery.ClaimReleased{Resource: ofDatabase[0]},
+		recovery.RunEnded{Result: recovery.ResultExceptions, Exit: recovery.WithExceptions, Says: "offsite is not protected"})
+	f.session.end()
 	d.clock = ten.Add(14 * time.Minute)
 	d.sees("CAME BACK WITH EXCEPTIONS")
 }
@@ -349,8 +379,17 @@ func TestResult_OfARecovery(t *testing.T) {
 	startReal(d, desk)
 	switchedBack(d, desk)
 	for _, text := range []string{"19m00, from 09:52:00 (estimated) to 10:11:00, all decided", "MISSED: 15m00, from 03:00:00 to 03:15:00, 389 commits", "down ~19m00 RTO 30m met", "db1:/srv/pg/shop.old-7c31",
-		"merge 41 orders", "offsite: NOT YET, refused", "LIVE: switched 10:11:00, open"} {
+		"merge 41 orders", "offsite: NOT YET, refused", "LIVE: switched 10:11:00, open", "journal head in nearby"} {
 		d.sees(text)
+	}
+	screen := strings.Join(strings.Fields(d.screen()), " ")
+	for _, text := range []string{"b switches back and loses what was written since", "10:11:00; its plan counts that", "PROTECTED database: base backup taken, 10:12:00", "VERIFY comeback report verify 7c31", "CHECKS 2 of 2 held"} {
+		if !strings.Contains(screen, text) {
+			t.Errorf("it does not say %q", text)
+		}
+	}
+	if strings.Contains(screen, "not understood") || t.Failed() {
+		t.Errorf("it is not what a recovery tells\n%s", d.screen())
 	}
 }
 

@@ -21,6 +21,8 @@ type resultScreen struct {
 	// since is what has become of the run; sinceErr is why that is not known.
 	since    recovery.Since
 	sinceErr error
+	// kept are the copies that hold the head of the run's journal.
+	kept []string
 	// next plans what follows from the run.
 	next follower
 }
@@ -28,7 +30,20 @@ type resultScreen struct {
 func (s *resultScreen) field() *field { return nil }
 
 // open asks whether the report is signed already, and what has become of the run.
-func (s *resultScreen) open() tea.Cmd { return tea.Batch(s.askSigned(), s.askSince()) }
+func (s *resultScreen) open() tea.Cmd { return tea.Batch(s.askSigned(), s.askSince(), s.askKept()) }
+
+// askKept asks which copies hold the head of the run's journal, until some do: it is kept
+// there a moment after the end. That a copy does not answer is for the check to tell.
+func (s *resultScreen) askKept() tea.Cmd {
+	if len(s.kept) > 0 {
+		return nil
+	}
+	dir := s.run.session.Dir()
+	return ask(s.m.ctx, s, func(ctx context.Context) ([]string, error) { return s.m.desk.Kept(ctx, dir) }, func(in []string, _ error) tea.Cmd {
+		s.kept = in
+		return nil
+	})
+}
 
 // askSince asks what other runs have made of what this one has left.
 func (s *resultScreen) askSince() tea.Cmd {
@@ -108,30 +123,46 @@ func (s *resultScreen) follows() map[FollowKind]string {
 	return can
 }
 
-func (s *resultScreen) page(w, h int) page {
-	a, now := s.run, s.m.now()
-	p := page{
-		system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1,
-		keys:  []binding{{"r", "report"}, {"k", "sign..."}, {"v", "verify"}, {"l", "log"}, {"f", "files"}, {keyEscape, "all systems"}},
-		leave: qQuit,
-	}
-	p.live, p.liveLook = a.live(now.Location())
-	if by := s.since.Undone; by != nil {
-		p.live, p.liveLook = "LIVE: switched back by run "+by.Run+", as it was before", plain
-	}
-	if a.signed != nil {
-		p.keys = append(p.keys[:1:1], p.keys[2:]...)
+// keys are what line 24 says. Where nothing is signed there is little to verify yet.
+func (s *resultScreen) keys() []binding {
+	sign, verify := binding{"k", "sign..."}, binding{"v", "verify"}
+	keys := []binding{{"r", "report"}}
+	if s.run.signed == nil {
+		keys = append(keys, sign)
 	} else {
-		p.note = "ended, unsigned"
+		keys = append(keys, verify)
 	}
 	for _, f := range []struct {
 		key  string
 		kind FollowKind
 	}{{"x", MergeBack}, {"b", SwitchBack}} {
 		if does := s.follows()[f.kind]; does != "" {
-			at := slices.IndexFunc(p.keys, func(b binding) bool { return b.key == "l" })
-			p.keys = slices.Insert(p.keys, at, binding{f.key, does})
+			keys = append(keys, binding{f.key, does})
 		}
+	}
+	keys = append(keys, binding{"s", "status"})
+	if s.run.signed == nil {
+		keys = append(keys, verify)
+	}
+	return append(keys, binding{"l", "log"}, binding{"f", "files"}, binding{keyEscape, "all systems"})
+}
+
+func (s *resultScreen) page(w, h int) page {
+	a, now := s.run, s.m.now()
+	p := page{
+		system: a.plan.System, aside: a.timing(now), mode: a.mode(), focus: -1,
+		leave: qQuit,
+	}
+	p.keys = s.keys()
+	p.live, p.liveLook = a.live(now.Location())
+	if by := s.since.Undone; by != nil {
+		p.live, p.liveLook = "LIVE: switched back by run "+by.Run+", as it was before", plain
+	}
+	if in := strings.Join(s.kept, ", "); in != "" {
+		p.note = "journal head also in " + in
+	}
+	if a.signed == nil {
+		p.note = strings.TrimSuffix("ended, unsigned; "+strings.Replace(p.note, " also", "", 1), "; ")
 	}
 	if s.next.planning {
 		p.note = "making the plan .."
@@ -270,6 +301,9 @@ func (s *resultScreen) findings(w int) []line {
 		}
 		add(name, plain, text, 3)
 	}
+	if s.follows()[SwitchBack] != "" {
+		add("", warn, "b switches back and loses what was written since "+openSince(&a.state).In(zone).Format("15:04:05")+"; its plan counts that", 2)
+	}
 	for i, h := range a.state.HandedOver {
 		name := "BESIDE"
 		if i > 0 {
@@ -285,6 +319,13 @@ func (s *resultScreen) findings(w int) []line {
 		add("SINCE", warn, "whether that is still there is not known: "+s.sinceErr.Error(), 2)
 	}
 	list("TO DO", warn, a.state.ToDos())
+	for i, text := range protected(&a.state, zone) {
+		name := "PROTECTED"
+		if i > 0 {
+			name = ""
+		}
+		add(name, good, text, 2)
+	}
 	list("UNPROTECTED", warn, a.state.Unprotected())
 	switch c := a.state.CheckCount(); {
 	case c.All() == 0:
@@ -307,6 +348,36 @@ func (s *resultScreen) findings(w int) []line {
 	return lines
 }
 
+// openSince is since when users write to what was restored: from then on a switch back loses
+// what they wrote. Zero while it is not open.
+func openSince(s *recovery.State) (since time.Time) {
+	for i := range s.Steps {
+		if st := &s.Steps[i]; st.Phase == recovery.Open && st.State == recovery.Done && (since.IsZero() || st.Ended.Before(since)) {
+			since = st.Ended
+		}
+	}
+	return since
+}
+
+// protected is what is live and backed up again, and since when.
+func protected(s *recovery.State, zone *time.Location) (list []string) {
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.Phase != recovery.Protect || st.State != recovery.Done || strings.HasPrefix(st.Outcome.Says, recovery.NotProtected) {
+			continue
+		}
+		says := st.Outcome.Says
+		if says == "" {
+			says = st.Says
+		}
+		if of := st.Component + ": "; st.Component != "" && !strings.HasPrefix(says, of) {
+			says = of + says
+		}
+		list = append(list, says+", "+st.Ended.In(zone).Format("15:04:05"))
+	}
+	return list
+}
+
 // evidence is why the moment counts as reached.
 func (s *resultScreen) evidence(w int) []line {
 	var lines []line
@@ -325,6 +396,7 @@ func (s *resultScreen) report(w int) []line {
 	const indent = 12
 	a := s.run
 	lines := []line{as(strong, pad("REPORT", indent)).say(cutLeft(clean(a.session.Dir()), w-indent))}
+	verify := paragraph("VERIFY", indent, plain, "comeback report verify "+a.plan.Run+", or without comeback: v shows how", w, 2)
 	switch {
 	case a.signed != nil:
 		who := a.signed.By + ", " + a.signed.Fingerprint
@@ -335,9 +407,10 @@ func (s *resultScreen) report(w int) []line {
 		if a.signed.Reviewed != "" {
 			lines = append(lines, say(pad("", indent)+cut(a.signed.Reviewed, w-indent)))
 		}
-		return lines
+		return append(lines, verify...)
 	case s.err != nil:
 		return append(lines, trouble("REFUSED", s.err, w)...)
 	}
-	return append(lines, say(pad("", indent)).and(warn, "ended, unsigned").say(": not a proof yet, k signs it"))
+	lines = append(lines, say(pad("", indent)).and(warn, "ended, unsigned").say(": not a proof yet, k signs it"))
+	return append(lines, verify...)
 }

@@ -21,8 +21,8 @@ type route struct {
 	// apart leaves out copies that whoever broke in may have changed.
 	apart bool
 	// looks says that nothing is restored on this way, rescues that what it
-	// leads to is a rescue.
-	looks, rescues bool
+	// leads to is a rescue, mayRescue that one may lose less than going back.
+	looks, rescues, mayRescue bool
 	// log says that the way looks for a commit in a log.
 	log bool
 	// moves says that it leads to another host than the one that was live.
@@ -42,7 +42,7 @@ const walSave = "comeback wal save RUNBOOK --from PG_WAL"
 
 // routes are all answers, in the order of their numbers.
 var routes = [...]route{
-	{name: "Data was deleted or damaged", says: "find the commit, go to just before it", mode: recovery.Recovery, outage: true, log: true},
+	{name: "Data was deleted or damaged", says: "find the commit, go to just before it", mode: recovery.Recovery, outage: true, log: true, mayRescue: true},
 	{name: "The server or its disk died", says: "go to the latest moment, on another host", mode: recovery.Recovery, outage: true, log: true, want: string(recovery.WantLatest), moves: true, command: walSave, tells: []tellOf{
 		{"HOST", "another one: run comeback there, with this runbook. What died must not start again beside what comes back: take it off the network, or pull its plug."},
 		{"MOMENT", "the latest that a copy has. What the dead server wrote after that is on its disk only: keep the disk, do not repair it in place. Where its pg_wal can be read, save it first: " + walSave + "."},

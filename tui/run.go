@@ -52,13 +52,13 @@ func (s *runScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 func (s *runScreen) page(w, h int) page {
 	a, now := s.run, s.m.now()
 	p := a.frame(s.m)
-	p.keys, p.leave = a.keys(s.m), binding{keyEscape, "all systems"}
+	p.keys, p.leave = a.keys(s.m), escBack
 	p.note = s.says()
 	if a.talks() != nil {
 		p.keys = append([]binding{{"o", "open its terminal"}}, p.keys...)
 	}
 	if waits := a.waits(); len(waits) > 0 {
-		p.keys = append([]binding{{"w", "what it waits for"}}, p.keys...)
+		p.keys = append([]binding{{"w", "what waits"}}, p.keys...)
 		p.note = "WAITS FOR YOU: w"
 		if who := a.waitsFor(s.m, waits[0]); who != "you" {
 			p.note = "WAITS for " + who + ": w"

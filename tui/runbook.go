@@ -158,16 +158,30 @@ func (s *runbookScreen) page(w, h int) page {
 		lw := (w - 2) * 58 / 100
 		p.body = append(append(p.body, nil), beside(s.access(lw), s.stages(w-lw-2, 1), lw, w)...)
 	default:
-		p.body = append(append(p.body, nil), s.access(w)...)
 		columns := 1
 		if w >= 78 && len(o.Stages) > 3 {
 			columns = 2
 		}
-		p.body = append(append(p.body, nil), s.stages(w, columns)...)
+		can, stages := s.access(w), s.stages(w, columns)
+		tight := h < spacious && !s.m.byLines
+		if tight {
+			can = s.accessBriefly(w)
+		}
+		if !tight || len(p.body)+len(can)+len(stages) < h {
+			p.body = append(p.body, nil)
+		}
+		p.body = append(p.body, can...)
+		if !tight || len(p.body)+len(stages) < h {
+			p.body = append(p.body, nil)
+		}
+		p.body = append(p.body, stages...)
 	}
 	s.show(&p, w)
 	return p
 }
+
+// spacious is how high the runbook's screen is where each copy has more than a line.
+const spacious = 24
 
 // menu asks what happened, and says what each answer leads to.
 func (s *runbookScreen) menu(p *page, w int) []line {

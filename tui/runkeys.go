@@ -122,9 +122,9 @@ func (a *attached) commanding(m *model) []binding {
 		if before := a.holdsBefore(m); before != "" {
 			keys = append(keys, binding{"p", "hold before " + before})
 		}
-		return append(keys, binding{"d", "detach"}, stop, binding{"h", "hand over..."}, binding{"o", "outage"}, binding{"s", "status"}, binding{"f", "files"})
+		return append(keys, binding{"d", "detach"}, stop, binding{"s", "status"}, binding{"h", "hand over..."}, binding{"o", "outage"}, binding{"f", "files"})
 	}
-	return append(a.cardKey(m), binding{"n", "note"}, binding{"l", "log"}, binding{"d", "detach"}, stop, binding{"h", "hand over..."}, binding{"s", "status"}, binding{"f", "files"})
+	return append(a.cardKey(m), binding{"n", "note"}, binding{"l", "log"}, binding{"d", "detach"}, stop, binding{"s", "status"}, binding{"h", "hand over..."}, binding{"f", "files"})
 }
 
 // holdsBefore is the stage before which this operator can hold a recovery, so that it asks

@@ -126,7 +126,16 @@ func (s *stopScreen) leaves(w int) []line {
 		what = "stopping " + s.run.state.StoppingSays() + "; "
 	}
 	lines := paragraph("LEAVES", stopIndent, plain, what+"everything that the run made is removed and proven gone:", w, 3)
-	return append(append(lines, s.removes(4, w)...), s.keeps(w)...)
+	lines = append(append(lines, s.removes(4, w)...), s.keeps(w)...)
+	if !s.run.state.Reopens() {
+		return lines
+	}
+	// What weighs most stands next to the question.
+	lines = append(lines, paragraph("WRITES", stopIndent, danger, "BEGIN AGAIN as soon as live is open: it takes what its users write", w, 2)...)
+	if s.id == "" { // what runs goes on to open it
+		return lines
+	}
+	return append(lines, paragraph("", stopIndent, plain, "To keep them stopped, do not stop it: esc twice, and then d leaves this console. The run waits on, with live closed, until somebody answers: comeback attach "+s.run.plan.Run, w, 3)...)
 }
 
 // leavesOpen is what a stop leaves of a switch that is open: it goes one way, and what was to

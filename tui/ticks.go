@@ -113,7 +113,8 @@ func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int)
 			p.body = append(p.body, paragraph("", 6, warn, "because "+tick.Note, w, 2)...)
 		}
 	}
-	p.keys = []binding{{keySpace, "done"}, {"t", "talked through"}, {"-", "not done, why"}}
+	p.keys = []binding{{keySpace, "done"}, {"t", "talked through"}, {"-", "not done..."}}
+	first := []string{"x", "v", "s", "n", "h"}
 	switch {
 	case !s.run.mine(s.m):
 		p.keys = nil
@@ -121,6 +122,7 @@ func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int)
 		p.keys = []binding{{keySpace, "begin"}}
 	case s.run.plan.Mode != recovery.Rehearsal:
 		p.keys = append(p.keys[:1:1], p.keys[2:]...)
+		first = []string{"v", "n", "h", "s"}
 	}
-	p.keys = append(p.keys, s.run.keys(s.m)...)
+	p.keys = append(p.keys, forward(s.run.keys(s.m), first...)...)
 }

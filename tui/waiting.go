@@ -145,7 +145,7 @@ func (s *waitingScreen) send(c recovery.Command) tea.Cmd {
 func (s *waitingScreen) page(w, h int) page {
 	a, now := s.run, s.m.now()
 	p := a.frame(s.m)
-	p.leave = binding{keyEscape, "see the run"}
+	p.leave = binding{keyEscape, "the run"}
 	st := s.step()
 	if st == nil {
 		return p
@@ -185,11 +185,11 @@ func (s *waitingScreen) page(w, h int) page {
 	if st.WaitsFor != recovery.WaitTicks && !naming {
 		p.body = append(p.body, nil)
 		s.menu.show(&p, s.choices(st), w)
-		p.keys = append([]binding{{keyEnter, "choose"}}, a.keys(s.m)...)
+		p.keys = append([]binding{{keyEnter, "choose"}}, forward(a.keys(s.m), "x", "v", "n", "h", "s")...)
 	}
 	if len(waits) > 1 {
 		at := slices.IndexFunc(p.keys, func(b binding) bool { return b.key == "n" }) // behind what answers
-		p.keys = slices.Insert(p.keys, max(0, at), binding{"w", "next that waits"})
+		p.keys = slices.Insert(p.keys, max(0, at), binding{"w", "next"})
 	}
 	if s.asking {
 		p.note = "asking .."
@@ -241,7 +241,26 @@ func (a *attached) told(zone *time.Location) string {
 	if last.Error != "" {
 		return "NOT told, " + at + ": " + last.Error
 	}
+	if whom := a.toldWhom(); whom != "" {
+		return "told: " + whom + ", " + at
+	}
 	return "people were told, " + at
+}
+
+// toldWhom is where the command that calls people reaches them, as far as the runbook says
+// that of its people in the same words; "" where it does not.
+func (a *attached) toldWhom() string {
+	const least = 4 // a shorter text may be a part of anything
+	var whom []string
+	for _, p := range a.plan.People {
+		called := slices.ContainsFunc(a.plan.Notify, func(word string) bool {
+			return word == p.Reach || len(p.Reach) >= least && strings.Contains(word, p.Reach)
+		})
+		if p.Reach != "" && called && !slices.Contains(whom, p.Reach) {
+			whom = append(whom, p.Reach)
+		}
+	}
+	return strings.Join(whom, ", ")
 }
 
 // about adds a named paragraph to a page, if there is something to say.

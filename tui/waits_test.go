@@ -215,7 +215,7 @@ func TestWaits_Terminal(t *testing.T) {
 
 func TestWaits_Skip(t *testing.T) {
 	d, desk := onRun(t, nil, failing)
-	d.press("3", "enter", "=there were none before", "enter")
+	d.press("4", "enter", "=there were none before", "enter")
 	want, err := recovery.Amend(planDigest, recovery.Amended{Says: "skip carts are there", Why: "there were none before", By: "ops1", Skip: []string{"check/carts"}})
 	if err != nil {
 		t.Fatal(err)

@@ -62,6 +62,12 @@ func TestLook(t *testing.T) {
 		!strings.HasPrefix(got.out, "n") || !strings.Contains(got.out, "NULL") || !strings.Contains(got.out, "(1 row)") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
+	if text, err := (&desk{app: a}).Look(t.Context(), p.Run, "database", "select count(*) as n, null as x from carts"); err != nil || !strings.HasPrefix(text, "n") || !strings.Contains(text, "(1 row)") {
+		t.Errorf("the console shows %q, %v", text, err)
+	}
+	if text, err := (&desk{app: a}).Look(t.Context(), p.Run, "database", ""); err != nil || !strings.Contains(text, "orders") {
+		t.Errorf("the console lists %q, %v", text, err)
+	}
 	if got := r.run(t.Context(), "look", p.Run, "delete from carts"); got.code == recovery.CameBack || !strings.Contains(got.err, "only reads") {
 		t.Errorf("a write: exit %d, %s", got.code, got.err)
 	}

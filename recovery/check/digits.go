@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"comeback/recovery"
 )
@@ -343,6 +344,9 @@ func (j *judge) zero() recovery.Digit {
 			switch p.Lacks() {
 			case "":
 				proven = append(proven, cp.Name)
+				if d.Seen.IsZero() || p.At.Before(d.Seen) {
+					d.Seen = p.At
+				}
 				d.Evidence = append(d.Evidence, fmt.Sprintf("%s was restored on %s without an error, report %s", cp.Name, on, p.Run))
 			case recovery.LacksSuccess:
 				d.Evidence = append(d.Evidence, fmt.Sprintf("the restore from %s on %s did not pass, run %s", cp.Name, on, p.Run))
@@ -369,6 +373,9 @@ func (j *judge) zero() recovery.Digit {
 		j.find("errors/"+failed[0], recovery.NotMet, "comeback report show tells why; mend it and rehearse again", "the newest restore from %s had errors", strings.Join(failed, ", "))
 	case len(proven) > 0 && !doubted:
 		d.Mark = recovery.Met
+	}
+	if d.Copies = proven; d.Mark != recovery.Met { // nothing is to be said of when
+		d.Seen, d.Copies = time.Time{}, nil
 	}
 	if len(d.Evidence) == 0 {
 		d.Evidence = []string{"nothing was ever restored"}

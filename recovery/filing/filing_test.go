@@ -274,11 +274,17 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: gone are %q, others %q, %v", name, vanished, rewritten, err)
 		}
 	}
+	if in := filing.Keeping(t.Context(), p.Dir, p.Plan, c.Open); len(in) > 0 {
+		t.Errorf("the head of a run that has not ended is kept in %q", in)
+	}
 	must(t, os.Rename(p.Dir, p.Dir+".aside"))
 	tells("no head is kept", p.State.Host, nil, nil)
 	must(t, os.Rename(p.Dir+".aside", p.Dir))
 	must(t, filing.KeepHead(t.Context(), home, p.Dir, p.Plan, p.State, nil, c.Open))
 	tells("as it ended", p.State.Host, nil, nil)
+	if in := filing.Keeping(t.Context(), p.Dir, p.Plan, c.Open); len(in) != len(c.Copies) || in[0] != c.Copies[0].Name {
+		t.Errorf("its head is kept in %q", in)
+	}
 	must(t, os.RemoveAll(p.Dir))
 	tells("it is gone", p.State.Host, []string{run}, nil)
 	tells("of another host", "db2", nil, nil)

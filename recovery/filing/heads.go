@@ -8,7 +8,9 @@ import (
 	"slices"
 	"sync"
 
+	"comeback/recovery"
 	"comeback/recovery/backup"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/journal"
 	"comeback/recovery/runner"
 	"comeback/storage"
@@ -62,6 +64,38 @@ func Compare(ctx context.Context, home runner.Home, host string, c Copies) (vani
 	slices.Sort(vanished)
 	slices.Sort(rewritten)
 	return slices.Compact(vanished), slices.Compact(rewritten), ctx.Err()
+}
+
+// Keeping names the copies of a run's plan that hold the head of its journal, in the order of
+// the plan. One that does not answer is left out.
+func Keeping(ctx context.Context, dir string, p *recovery.Plan, open catalogue.OpenStore) []string {
+	var mu sync.Mutex
+	has := map[string]bool{}
+	backup.InEach(ctx, p.Copies, open, func(ctx context.Context, name string, s storage.Store) error {
+		heads, err := backup.Heads(ctx, s, p.System)
+		for _, f := range heads {
+			if f.Run != p.Run {
+				continue
+			}
+			is, errHere := journal.Holds(filepath.Join(dir, journal.Name), f.SHA256)
+			if errHere != nil {
+				return errors.Join(err, errHere)
+			}
+			if is {
+				mu.Lock()
+				has[name] = true
+				mu.Unlock()
+			}
+		}
+		return err
+	})
+	var names []string
+	for _, c := range p.Copies {
+		if has[c.Name] {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // fetchedAs are the IDs that runs of an ID which were fetched may have here.

@@ -83,7 +83,7 @@ func (k protect) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o r
 	if err := s.Decode(&a); err != nil {
 		return o, err
 	}
-	if o.Says = "not protected yet"; a.Logged {
+	if o.Says = recovery.NotProtected; a.Logged {
 		// The server goes on with the log that the copies hold: the same proof, without
 		// a history to be archived anew.
 		if o, err = k.newTimeline(ctx, env, a); err != nil {
@@ -128,7 +128,7 @@ func (k protect) newTimeline(ctx context.Context, env recovery.Env, a protectArg
 		p.Next = cmp.Or(p.Next, "let the copy answer again, then see comeback check")
 	}
 	if len(p.Missing) > 0 {
-		o.Says = "not protected yet: " + p.Next
+		o.Says = recovery.NotProtected + ": " + p.Next
 		for _, missing := range p.Missing {
 			o.Unprotected = append(o.Unprotected, a.Component+": "+missing)
 		}
