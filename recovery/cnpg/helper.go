@@ -2,11 +2,11 @@ package cnpg
 
 import (
 	"context"
-	"os/exec"
 	"sync"
 	"syscall"
 
 	"comeback/pattern"
+	"comeback/recovery"
 	"comeback/recovery/isolation"
 	"comeback/said"
 )
@@ -23,10 +23,8 @@ type helper struct {
 func (k kube) start(ctx context.Context, ready *pattern.Pattern, args ...string) (*helper, string, error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	h := &helper{sayer: sayer{Last: said.Last{Most: mostWords}, ready: ready, found: make(chan string, 1)}, done: make(chan struct{}), cancel: cancel}
-	cmd := exec.CommandContext(own, k.Program, k.args(args...)...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = k.environ, "/", h, h
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd := isolation.Command(own, recovery.Cmd{Path: k.Program, Args: k.args(args...), Env: k.environ, Dir: "/", Stdout: h, Stderr: h})
+	isolation.EndBy(cmd, syscall.SIGKILL)
 	var err error
 	go func() {
 		defer close(h.done)

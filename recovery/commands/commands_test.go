@@ -161,6 +161,51 @@ func TestSurvey_refusals(t *testing.T) {
 	}
 }
 
+// When nobody waits for a list any more, the command ends with all that it has started; so it
+// does where it lists more than is kept.
+func TestSurvey_ended(t *testing.T) {
+	for name, c := range map[string]struct {
+		goesOn string
+		says   string
+	}{
+		"nobody waits":  {"wait", context.Canceled.Error()},
+		"without bound": {"tr '\\0' x </dev/zero", "it prints more than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			begun, held := filepath.Join(dir, "begun"), filepath.Join(dir, "held")
+			for _, fifo := range []string{begun, held} {
+				if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			program := script(t, fmt.Sprintf("exec 9<>%q\nsleep 1000 &\necho yes >%q\n%s\n", held, begun, c.goesOn))
+			failed := make(chan error, 1)
+			go func() {
+				_, err := commands.New(recovery.Files, commands.Options{Expand: expand}).Survey(ctx, component(recovery.Files, program, nil), recovery.Copy{Name: "nightly", URL: "file:///srv"}, nil)
+				failed <- err
+			}()
+			if _, err := os.ReadFile(begun); err != nil {
+				t.Fatal(err)
+			}
+			if c.says == context.Canceled.Error() {
+				cancel()
+			}
+			if err := <-failed; err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("it ended with %v", err)
+			}
+			// Nobody has the pipe open for reading any more.
+			if f, err := os.OpenFile(held, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+				f.Close()
+				t.Error("what the command has started is still there")
+			}
+		})
+	}
+}
+
 func TestResolve(t *testing.T) {
 	program := script(t, `cat <<'X'
 {"id": "sunday", "taken": "2026-11-22T01:00:00Z"}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 
 	"comeback/recovery"
@@ -80,11 +79,8 @@ func (r Releaser) Release(ctx context.Context, of recovery.Resource) error {
 	if err != nil {
 		return fmt.Errorf("release instance %s: %w", of.ID, err)
 	}
-	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
-	cmd.Env, cmd.Dir, cmd.WaitDelay = env, "/", endsWithin
 	says := &said.Last{Most: mostWords}
-	cmd.Stdout, cmd.Stderr = says, says
-	if err := cmd.Run(); err != nil {
+	if err := c.run(ctx, env, says, says); err != nil {
 		return recovery.Errorf("remove it by hand, then release again", "release instance %s: %s: %w%s", of.ID, c.Argv[0], err, ending(says))
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 	"comeback/recovery/provider"
 	"comeback/said"
 	"comeback/storage"
@@ -130,33 +131,43 @@ func (e engine) ask(ctx context.Context, c command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
-	cmd.Env, cmd.Dir = env, "/"
-	cmd.WaitDelay = endsWithin
-	says := &said.Last{Most: mostWords}
-	cmd.Stderr = says
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		return nil, recovery.Errorf("check the program in the runbook", "run %s: %w", c.Argv[0], err)
-	}
-	text, errRead := io.ReadAll(io.LimitReader(out, maxList+1))
-	if len(text) > maxList {
-		errRead = recovery.Errorf("let the command list less", "it prints more than %s", recovery.FormatBytes(maxList))
-		_ = cmd.Process.Kill() // it may have ended
-	}
-	errRun := cmd.Wait()
+	own, enough := context.WithCancel(ctx)
+	defer enough()
+	out, says := &listing{enough: enough}, &said.Last{Most: mostWords}
+	err = c.run(own, env, out, says)
+	var ended *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case errRead != nil && len(text) > maxList:
-		return nil, errRead
-	case errRun != nil:
-		return nil, recovery.Errorf("run it by hand to see more", "%s: %w%s", c.Argv[0], errRun, ending(says))
+	case out.full:
+		return nil, recovery.Errorf("let the command list less", "it prints more than %s", recovery.FormatBytes(maxList))
+	case errors.As(err, &ended):
+		return nil, recovery.Errorf("run it by hand to see more", "%s: %w%s", c.Argv[0], err, ending(says))
+	case err != nil:
+		return nil, recovery.Errorf("check the program in the runbook", "run %s: %w", c.Argv[0], err)
 	}
-	return text, errRead
+	return out.text.Bytes(), nil
+}
+
+// run runs it outside of a run, with an environment.
+func (c command) run(ctx context.Context, env []string, out, says io.Writer) error {
+	return isolation.Run(isolation.Command(ctx, recovery.Cmd{Path: c.Argv[0], Args: c.Argv[1:], Env: env, Dir: "/", Stdout: out, Stderr: says, Grace: endsWithin}))
+}
+
+// listing is what a command lists, as far as that is kept.
+type listing struct {
+	text   bytes.Buffer // not embedded: by its ReadFrom it would take everything
+	full   bool
+	enough func() // ends the command
+}
+
+func (l *listing) Write(b []byte) (int, error) {
+	if l.text.Len()+len(b) > maxList {
+		l.full = true
+		l.enough()
+		return 0, io.ErrShortWrite
+	}
+	return l.text.Write(b)
 }
 
 // endsWithin is how long a command that is ended may hold its output open.

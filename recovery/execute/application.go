@@ -109,7 +109,7 @@ func (x *Executor) launch(ctx context.Context, e *env, b block, s recovery.Step,
 	}, nil)
 	living, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
-	cmd := e.prepare(living, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ})
+	cmd := isolation.Command(living, recovery.Cmd{Path: b.interpreter(), Args: []string{"-eu", b.script.path}, Dir: "/", Env: b.environ})
 	cmd.Stdout, cmd.Stderr = out, out
 	box := e.Box()
 	box.Processes, box.Door, box.Alive = true, a.door, alive

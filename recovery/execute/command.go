@@ -5,19 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/isolation"
 )
-
-// defaultGrace is how long a program may take to end when it is asked to.
-const defaultGrace = 10 * time.Second
 
 // Box is what this step's isolated programs and scratch servers are shut into:
 // production, the sockets of runners and the places of other runs are hidden, and what the
@@ -42,7 +36,7 @@ func (e *env) Box() isolation.Box {
 func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 	last := &tailWriter{}
 	log := newScreen(func(line string) { last.add(line); e.meter.Log(line) }, e.meter.Note)
-	cmd := e.prepare(ctx, c)
+	cmd := isolation.Command(ctx, c)
 	// Where both go to the log they share a pipe, and their order is kept.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, log, log
 	if c.Stdout != nil {
@@ -54,25 +48,6 @@ func (e *env) Command(ctx context.Context, c recovery.Cmd) error {
 	err := e.run(ctx, cmd, c, false)
 	log.flush()
 	return e.explain(ctx, c, err, last)
-}
-
-// prepare makes a command in a process group of its own.
-func (e *env) prepare(ctx context.Context, c recovery.Cmd) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env = c.Dir, c.Env
-	if cmd.Env == nil {
-		cmd.Env = []string{}
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if c.User != nil && c.User.UID >= 0 && c.User.UID != os.Getuid() {
-		cmd.SysProcAttr.Credential = isolation.Credential(*c.User)
-	}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = c.Grace
-	if c.Grace == 0 {
-		cmd.WaitDelay = defaultGrace
-	}
-	return cmd
 }
 
 // explain makes an error of how a program ended, with its last words.
@@ -96,10 +71,7 @@ func (e *env) explain(ctx context.Context, c recovery.Cmd, err error, last *tail
 // has ended well.
 func (e *env) run(ctx context.Context, cmd *exec.Cmd, c recovery.Cmd, terminal bool) error {
 	if !c.Isolated {
-		if err := isolation.RunGroup(cmd, nil); err != exec.ErrWaitDelay {
-			return err
-		}
-		return nil
+		return isolation.Run(cmd)
 	}
 	box := e.Box()
 	box.Processes, box.Terminal = true, terminal

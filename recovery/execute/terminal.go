@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 	"comeback/recovery/terminal"
 )
 
@@ -103,7 +104,7 @@ func (e *env) converse(ctx context.Context, c recovery.Cmd, s *seat) error {
 		return fmt.Errorf("open a terminal: %w", err)
 	}
 	defer ours.Close()
-	cmd := e.prepare(ctx, c)
+	cmd := isolation.Command(ctx, c)
 	cmd.Env = append(cmd.Env, "TERM="+s.begin(ours))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
 	if !c.Isolated { // in a box its init does this

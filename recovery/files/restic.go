@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 	"comeback/storage"
 )
 
@@ -253,9 +254,7 @@ func findRestic() string {
 // run asks the repository something before a run.
 func (r resticRepo) run(ctx context.Context, out *bytes.Buffer, args ...string) error {
 	var says bytes.Buffer
-	cmd := exec.CommandContext(ctx, r.program, append(append(slices.Clone(r.options), "--no-cache"), args...)...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = r.environ, out, &says
-	err := cmd.Run()
+	err := isolation.Run(isolation.Command(ctx, recovery.Cmd{Path: r.program, Args: append(append(slices.Clone(r.options), "--no-cache"), args...), Env: r.environ, Stdout: out, Stderr: &says}))
 	if err != nil && isWrongPassword(says.String()) {
 		return wrongPassword(r.password)
 	}

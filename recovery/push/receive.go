@@ -141,12 +141,8 @@ func orEnded(err error) error {
 
 // command runs pg_receivewal against the server.
 func (s Server) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, s.Program, append([]string{"--dbname", s.Conninfo, "--no-password"}, args...)...)
-	cmd.Env, cmd.Dir = s.Env, "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	// It ends in order on this one, on every major.
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
-	cmd.WaitDelay = receiveTime
+	cmd := isolation.Command(ctx, recovery.Cmd{Path: s.Program, Args: append([]string{"--dbname", s.Conninfo, "--no-password"}, args...), Env: s.Env, Dir: "/", Grace: receiveTime})
+	isolation.EndBy(cmd, syscall.SIGINT) // on which it ends in order, on every major
 	return cmd
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -210,10 +209,6 @@ func (k removeRestored) Release(_ context.Context, r recovery.Resource) error {
 	return nil
 }
 
-// outputGrace is how long a program that has ended may leave its output open: a server
-// that it has started may keep it for good.
-const outputGrace = 10 * time.Second
-
 // releaseEnv is all that giving back a claim has of a run: programs.
 type releaseEnv struct{ recovery.Env }
 
@@ -228,17 +223,10 @@ func (releaseEnv) Command(ctx context.Context, c recovery.Cmd) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandWithin, fmt.Errorf("it did not end within %s", recovery.FormatSpan(commandWithin)))
 	defer cancel()
 	says := &said.Last{Most: mostWords}
-	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stderr = c.Dir, c.Env, says
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = outputGrace
-	if c.User != nil {
-		cmd.SysProcAttr.Credential = isolation.Credential(*c.User)
-	}
-	err := cmd.Run()
+	c.Stderr = says
+	err := isolation.Run(isolation.Command(ctx, c))
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)

@@ -14,15 +14,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/isolation"
 	"comeback/recovery/postgres"
 	"comeback/said"
 )
@@ -155,17 +154,9 @@ const mostWords = 4 << 10
 
 // command runs a program outside of a run, as Env.Command does within.
 func command(ctx context.Context, c recovery.Cmd) error {
-	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stdout = c.Dir, c.Env, c.Stdout
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if c.User.UID >= 0 && c.User.UID != os.Getuid() {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}
-	}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = endsWithin
 	says := &said.Last{Most: mostWords}
-	cmd.Stderr = says
-	if err := cmd.Run(); err != nil {
+	c.Stderr, c.Grace = says, endsWithin
+	if err := isolation.RunGroup(isolation.Command(ctx, c), nil); err != nil {
 		return fmt.Errorf("%s: %s (%w)", filepath.Base(c.Path), says, err)
 	}
 	return nil
