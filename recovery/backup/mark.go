@@ -120,29 +120,13 @@ type guard struct {
 // does not answer is trusted for as long as nobody can have taken the backup for dead. They
 // are asked side by side, and one that gives no answer holds up none of the others.
 func (g *guard) look(ctx context.Context) {
-	asked, cancel := context.WithTimeout(ctx, markAnswer)
-	defer cancel()
 	arms := g.fan.Left()
-	answers := make([]chan error, len(arms))
-	for i, a := range arms {
-		answers[i] = make(chan error, 1)
-		go func() { answers[i] <- g.mark.ours(asked, a.Store, g.now()) }()
-	}
-	for i, a := range arms {
-		var err error
-		select {
-		case err = <-answers[i]:
-		case <-asked.Done(): // also of one that does not hear that it is over, as a hung disk does not
-			select {
-			case err = <-answers[i]: // long ago, while another was waited for
-			default:
-				err = asked.Err()
-			}
-		}
+	errs := storage.InEach(ctx, arms, markAnswer, func(ctx context.Context, a storage.Arm) error { return g.mark.ours(ctx, a.Store, g.now()) })
+	for i, err := range errs {
 		if err != nil && ctx.Err() != nil {
 			return
 		}
-		g.judge(a, err)
+		g.judge(arms[i], err)
 	}
 }
 

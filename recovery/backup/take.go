@@ -147,29 +147,19 @@ func jobsOf(components []recovery.Component, engines []recovery.Engine) ([]job, 
 	return jobs, nil
 }
 
+// openWithin is how long a copy may take to be opened.
+const openWithin = time.Minute
+
 // openAll opens the copies side by side; those that cannot be opened come with
 // their reasons.
 func openAll(ctx context.Context, o Options) (arms []storage.Arm, closed map[string]error) {
-	type result struct {
-		store storage.Store
-		err   error
-	}
-	found := make([]chan result, len(o.Copies))
-	for i, c := range o.Copies {
-		found[i] = make(chan result, 1)
-		go func() {
-			s, err := o.OpenStore(ctx, c)
-			found[i] <- result{s, err}
-		}()
-	}
 	closed = map[string]error{}
-	for i, c := range o.Copies {
-		r := <-found[i]
-		if r.err != nil {
-			closed[c.Name] = r.err
+	for _, a := range storage.Each(ctx, o.Copies, openWithin, o.OpenStore) {
+		if a.Err != nil {
+			closed[a.Of.Name] = a.Err
 			continue
 		}
-		arms = append(arms, storage.Arm{Name: c.Name, Store: o.watched(c, r.store)})
+		arms = append(arms, storage.Arm{Name: a.Of.Name, Store: o.watched(a.Of, a.Says)})
 	}
 	return arms, closed
 }

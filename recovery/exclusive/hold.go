@@ -180,32 +180,17 @@ func (h *Hold) take(ctx context.Context, targets []string) error {
 // answering are the copies that answer, all asked side by side; one that does not is a
 // remark, and nil in its place.
 func (h *Hold) answering(ctx context.Context, targets []string) ([]storage.Store, error) {
-	asked, cancel := context.WithTimeout(ctx, h.options.Answer)
-	defer cancel()
 	stores := slices.Clone(h.options.Stores)
-	silent := make([]chan bool, len(stores))
-	for i, store := range stores {
-		silent[i] = make(chan bool, 1)
-		go func() {
-			_, err := store.Stat(asked, lockKey(targets[0]))
-			silent[i] <- err != nil && !errors.Is(err, storage.ErrNotExist) && asked.Err() != nil
-		}()
+	errs := storage.InEach(ctx, stores, h.options.Answer, func(ctx context.Context, store storage.Store) error {
+		_, err := store.Stat(ctx, lockKey(targets[0]))
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("take %s: %w", targets[0], context.Cause(ctx))
 	}
-	for i, store := range stores {
-		no := true
-		select {
-		case no = <-silent[i]:
-		case <-asked.Done(): // also of one that does not hear that it is over, as a hung disk does not
-			select {
-			case no = <-silent[i]: // long ago, while another was waited for
-			default:
-			}
-		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("take %s: %w", targets[0], context.Cause(ctx))
-		}
-		if no {
-			h.remarks = append(h.remarks, fmt.Sprintf("%s holds no lease: it gave no answer within %s", store.URL(), h.options.Answer))
+	for i, err := range errs {
+		if silent, ok := errors.AsType[*storage.Silent](err); ok {
+			h.remarks = append(h.remarks, fmt.Sprintf("%s holds no lease: it gave no answer within %s", stores[i].URL(), silent.Within))
 			stores[i] = nil
 		}
 	}
@@ -355,31 +340,9 @@ func (h *Hold) Release(ctx context.Context) error {
 	case <-still:
 	case <-time.After(late): // one hangs in a copy that gives no answer, and keeps only its own lease
 	}
-	asked, cancel := context.WithTimeout(ctx, h.options.Answer)
-	defer cancel()
-	answers := h.ask(asked, (*lease).release)
-	errs := map[*lease]error{}
-	for _, l := range h.leases {
-		errs[l] = errNoAnswer
-	}
-	for range h.leases {
-		select {
-		case a := <-answers:
-			errs[a.of] = a.err
-			continue
-		case <-asked.Done():
-		}
-		select { // those that have heard that it is over
-		case a := <-answers:
-			errs[a.of] = a.err
-			continue
-		case <-time.After(late):
-		}
-		break
-	}
 	var failed []error
-	for _, l := range h.leases {
-		if err := errs[l]; err != nil {
+	for i, err := range storage.InEach(ctx, h.leases, h.options.Answer, func(ctx context.Context, l *lease) error { return l.release(ctx) }) {
+		if l := h.leases[i]; err != nil {
 			failed = append(failed, fmt.Errorf("release %s in %s: %w", l.target, l.store.URL(), err))
 		}
 	}
@@ -388,5 +351,3 @@ func (h *Hold) Release(ctx context.Context) error {
 	}
 	return errors.Join(failed...)
 }
-
-var errNoAnswer = errors.New("it gave no answer")
