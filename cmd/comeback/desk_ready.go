@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"comeback/recovery"
@@ -24,16 +23,15 @@ func (d *desk) Ready(ctx context.Context, path string) (tui.Ready, error) {
 		return tui.Ready{}, err
 	}
 	copies := plan.Copies(b.Runbook)
-	r := tui.Ready{Copies: make([]tui.Asker, len(copies))}
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
+	var r tui.Ready
 	open := opener(b.secrets)
-	var asking sync.WaitGroup
-	for i, c := range copies {
-		asking.Go(func() {
-			r.Copies[i] = asker(ctx, c, open)
-			r.Copies[i].Problem = d.app.redact(r.Copies[i].Problem)
-		})
+	for _, said := range storage.Each(ctx, copies, readyWithin, func(ctx context.Context, c recovery.Copy) (tui.Asker, error) { return asker(ctx, c, open), nil }) {
+		a := said.Says
+		if said.Err != nil {
+			a = tui.Asker{Copy: said.Of.Name, Problem: said.Err.Error()}
+		}
+		a.Problem = d.app.redact(a.Problem)
+		r.Copies = append(r.Copies, a)
 	}
 	scratch := tui.Room{Needs: d.least(b.path)}
 	if scratch.Place, err = d.app.scratch(d.choices.scratch, "--scratch"); err == nil {
@@ -43,7 +41,6 @@ func (d *desk) Ready(ctx context.Context, path string) (tui.Ready, error) {
 		scratch.Problem = err.Error()
 	}
 	r.Room = append(r.Room, scratch)
-	asking.Wait()
 	return r, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"comeback/recovery"
 	"comeback/recovery/backup"
@@ -19,10 +18,9 @@ import (
 // Compare holds the journals of this host, and those that were fetched from copies,
 // against the heads that copies keep: which of this host are gone, and which are others.
 func Compare(ctx context.Context, home runner.Home, host string, c Copies) (vanished, rewritten []string, err error) {
-	var mu sync.Mutex
-	backup.InEach(ctx, c.Copies, c.Open, func(ctx context.Context, _ string, s storage.Store) error {
+	type differs struct{ gone, others []string }
+	for _, a := range backup.AskEach(ctx, c.Copies, c.Open, func(ctx context.Context, s storage.Store) (d differs, err error) {
 		heads, err := backup.Heads(ctx, s, c.System)
-		var gone, others []string
 		for _, f := range heads {
 			own, errHere := holds(home, f.Run, f.SHA256)
 			if errHere == nil && own {
@@ -46,21 +44,20 @@ func Compare(ctx context.Context, home runner.Home, host string, c Copies) (vani
 			// this host: whoever has replaced it here has left the true one in the copy.
 			switch ours := h.Host == host && h.State == home.Dir; {
 			case ours && here:
-				others = append(others, f.Run)
+				d.others = append(d.others, f.Run)
 			case known:
 			case ours:
-				gone = append(gone, f.Run)
+				d.gone = append(d.gone, f.Run)
 			case h.Host != host && isOf(home, f.Run, h):
-				others = append(others, f.Run)
+				d.others = append(d.others, f.Run)
 			case slices.ContainsFunc(fetched, func(id string) bool { return isOf(home.Filed(), id, h) }):
-				others = append(others, f.Run)
+				d.others = append(d.others, f.Run)
 			}
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		vanished, rewritten = append(vanished, gone...), append(rewritten, others...)
-		return err
-	})
+		return d, err
+	}) {
+		vanished, rewritten = append(vanished, a.Says.gone...), append(rewritten, a.Says.others...)
+	}
 	slices.Sort(vanished)
 	slices.Sort(rewritten)
 	return slices.Compact(vanished), slices.Compact(rewritten), ctx.Err()
