@@ -164,25 +164,27 @@ func command(ctx context.Context, c recovery.Cmd) error {
 
 // Ask runs a command and gives its answer.
 func (p Program) Ask(ctx context.Context, env recovery.Env, c Call) ([]byte, error) {
-	out := answer{title: p.Title}
+	out := answer{title: p.Title, most: maxAnswer}
 	c.Stdout = &out
 	if err := p.Run(ctx, env, c); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return out.text.Bytes(), nil
 }
 
 // maxAnswer bounds what a listing may take: some ten million files.
 const maxAnswer = 2 << 30
 
+// answer is what a program lists.
 type answer struct {
-	bytes.Buffer
+	text  bytes.Buffer // not embedded: by its ReadFrom it would take everything
 	title string
+	most  int
 }
 
 func (a *answer) Write(p []byte) (int, error) {
-	if a.Len()+len(p) > maxAnswer {
-		return 0, fmt.Errorf("%s lists more than %s", a.title, recovery.FormatBytes(maxAnswer))
+	if a.text.Len()+len(p) > a.most {
+		return 0, fmt.Errorf("%s lists more than %s", a.title, recovery.FormatBytes(int64(a.most)))
 	}
-	return a.Buffer.Write(p)
+	return a.text.Write(p)
 }
