@@ -66,9 +66,8 @@ func Compare(ctx context.Context, home runner.Home, host string, c Copies) (vani
 // Keeping names the copies of a run's plan that hold the head of its journal, in the order of
 // the plan. One that does not answer is left out.
 func Keeping(ctx context.Context, dir string, p *recovery.Plan, open catalogue.OpenStore) []string {
-	var mu sync.Mutex
-	has := map[string]bool{}
-	backup.InEach(ctx, p.Copies, open, func(ctx context.Context, name string, s storage.Store) error {
+	var names []string
+	for _, a := range backup.AskEach(ctx, p.Copies, open, func(ctx context.Context, s storage.Store) (has bool, err error) {
 		heads, err := backup.Heads(ctx, s, p.System)
 		for _, f := range heads {
 			if f.Run != p.Run {
@@ -76,20 +75,14 @@ func Keeping(ctx context.Context, dir string, p *recovery.Plan, open catalogue.O
 			}
 			is, errHere := journal.Holds(filepath.Join(dir, journal.Name), f.SHA256)
 			if errHere != nil {
-				return errors.Join(err, errHere)
+				return has, errors.Join(err, errHere)
 			}
-			if is {
-				mu.Lock()
-				has[name] = true
-				mu.Unlock()
-			}
+			has = has || is
 		}
-		return err
-	})
-	var names []string
-	for _, c := range p.Copies {
-		if has[c.Name] {
-			names = append(names, c.Name)
+		return has, err
+	}) {
+		if a.Says {
+			names = append(names, a.Of.Name)
 		}
 	}
 	return names
