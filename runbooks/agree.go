@@ -15,7 +15,7 @@ func (p *parser) agree() {
 		return
 	}
 	for _, c := range p.rb.Components {
-		if _, ok := p.restored[c.Name]; !ok && len(p.rb.Stages) > 0 && !p.unclear {
+		if _, ok := p.restored[c.Name]; !ok && !p.isSwitched(c.Name) && len(p.rb.Stages) > 0 && !p.unclear {
 			p.warn(c.Pos, fmt.Sprintf("no stage restores `%s`", c.Name),
 				fmt.Sprintf("write a YAML block `restore: %s` in a stage", c.Name))
 		}
@@ -27,9 +27,15 @@ func (p *parser) agree() {
 		}
 	}
 	for _, u := range p.switched {
-		if at, ok := p.restored[u.name]; ok && at.Line > u.at.Line {
+		at, ok := p.restored[u.name]
+		switch {
+		case ok && at.Line > u.at.Line:
 			p.fail(u.at, fmt.Sprintf("`%s` is restored only on line %d, so there is nothing to switch to yet", u.name, at.Line),
 				"put the switch below its restore")
+		case !ok && !p.unclear:
+			// No error: everything else of the runbook can be rehearsed.
+			p.warn(u.at, fmt.Sprintf("no stage restores `%s`, so there is nothing to switch to, and a recovery is refused", u.name),
+				fmt.Sprintf("write a YAML block `restore: %s` in a stage before it, or leave it out of the `switch:`", u.name))
 		}
 	}
 	for _, at := range p.visited {
@@ -51,6 +57,10 @@ func (p *parser) agree() {
 	}
 	p.approveOnce()
 	p.compareBudgets()
+}
+
+func (p *parser) isSwitched(component string) bool {
+	return slices.ContainsFunc(p.switched, func(u use) bool { return u.name == component })
 }
 
 func (p *parser) compareBudgets() {

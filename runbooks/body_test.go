@@ -147,6 +147,12 @@ func TestParse_blocks(t *testing.T) {
 			"23:8: warning: `database` is restored only on line 33, so there is nothing to check yet; put the check below its restore",
 			"29:9: error: `database` is restored only on line 33, so there is nothing to switch to yet; put the switch below its restore",
 		}},
+		{name: "switch of what no stage restores", edits: []string{"\n---\n# B", "\n  uploads: {kind: files}\n---\n# B"}, add: "\n" + fence("yaml", "switch: [database, uploads]"), want: []string{
+			"33:20: warning: no stage restores `uploads`, so there is nothing to switch to, and a recovery is refused; write a YAML block `restore: uploads` in a stage before it, or leave it out of the `switch:`",
+		}},
+		{name: "switch of what a block may restore that cannot be read", edits: []string{"restore: database", "restore: [database"}, add: "\n" + fence("yaml", "switch: database"), want: []string{
+			"19:1: error: this is not YAML: did not find expected ',' or ']'; close the brace, bracket or quote that opens on line 19",
+		}},
 		{name: "switch of an unknown component", add: "\n" + fence("yaml", "switch: cache"), want: []string{
 			"32:9: error: there is no component `cache`; add it under `components`, or write one of database",
 		}},

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"comeback/recovery"
 )
 
 // What would refuse the switch of a tree is told by check, and not first by the recovery.
@@ -50,5 +52,33 @@ func TestCheck_switch(t *testing.T) {
 				t.Errorf("want %q and %q\n%s", c.says, c.do, said)
 			}
 		})
+	}
+}
+
+// A switch of what no stage restores refuses the recovery: lint, check and a rehearsal tell of
+// it, each with what to write.
+func TestSwitch_ofWhatNoStageRestores(t *testing.T) {
+	t.Parallel()
+	p := newPages(t)
+	r := newRig(t)
+	site := t.TempDir()
+	book := copyBook(t, copyBook(t, p.book, "}\n---", fmt.Sprintf("}\n  site: {kind: files, path: %q}\n---", site)), "switch: pages", "switch: [pages, site]")
+	const do = "`restore: site` in a stage before"
+	for name, c := range map[string]struct {
+		args []string
+		says string
+		code recovery.Exit
+	}{
+		"lint":     {[]string{"runbook", "lint", book}, "warning: no stage restores `site`, so there is nothing to switch to, and a recovery is refused", recovery.CameBack},
+		"check":    {[]string{"check", book}, "site: a recovery could not put what it restores in live's place: no stage restores it", recovery.CheckWarning},
+		"rehearse": {[]string{"rehearse", book, "--plain"}, "a recovery is refused", recovery.CameBack},
+		"its plan": {[]string{"rehearse", book, "--dry-run"}, "site: a recovery with this runbook is refused: line", recovery.CameBack},
+		"recover":  {[]string{"recover", book, "--plain", "--to", "latest", "--dry-run"}, "plan the switch of site: no stage before it restores it", recovery.Usage},
+	} {
+		got := r.run(t.Context(), c.args...)
+		all := strings.Join(strings.Fields(got.out+got.err), " ")
+		if got.code != c.code || !strings.Contains(all, c.says) || !strings.Contains(all, do) {
+			t.Errorf("%s: exit %d, want %d, %q and %q\n%s\n%s", name, got.code, c.code, c.says, do, got.out, got.err)
+		}
 	}
 }

@@ -168,6 +168,7 @@ func (b *builder) stage(index int, stage runbooks.Stage) error {
 				err = b.switched(index, line, stage, block)
 			} else {
 				b.skip(index, line, fmt.Sprintf("switch %v", block.Components), "a rehearsal leaves live as it is")
+				b.refusedSwitch(block)
 			}
 		case runbooks.Doc:
 		default:

@@ -58,7 +58,7 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 	for _, name := range block.Components {
 		last, ok := b.restored[name]
 		if !ok {
-			return recovery.Errorf("put the switch below its restore", "plan the switch of %s: no stage before it restores it", name).WithExit(recovery.Usage)
+			return recovery.Errorf(restoreFirst(name), "plan the switch of %s: no stage before it restores it", name).WithExit(recovery.Usage)
 		}
 		if handsOver(b.plan.Components, name) {
 			if err := b.handOver(stage, line, name, append(b.after(), last)); err != nil {
@@ -114,6 +114,33 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 	}
 	b.barrier = append(b.barrier, b.inPhases(stage, line, section.Budget, phases, before)...)
 	return nil
+}
+
+// restoreFirst is what to do about a switch of what no stage restores.
+func restoreFirst(component string) string {
+	return fmt.Sprintf("write `restore: %s` in a stage before its `switch:`, or leave it out of that", component)
+}
+
+// refusedSwitch warns in a rehearsal of what refuses the recovery that it is to prove.
+func (b *builder) refusedSwitch(block runbooks.Switch) {
+	for _, name := range block.Components {
+		if _, ok := b.restored[name]; !ok {
+			b.plan.Warnings = append(b.plan.Warnings, fmt.Sprintf("%s: a recovery with this runbook is refused: line %d switches it, and no stage before that restores it; %s", name, block.Line, restoreFirst(name)))
+		}
+	}
+}
+
+// RefusedSwitches says of the components that a recovery switches, and no stage restores,
+// that it is refused, and what to do about that.
+func RefusedSwitches(rb *runbooks.Runbook) map[string]error {
+	all := map[string]error{}
+	restored := names(Restored(rb))
+	for _, name := range switches(rb.Stages...) {
+		if !slices.Contains(restored, name) {
+			all[name] = recovery.Errorf(restoreFirst(name), "no stage restores it, and a recovery with this runbook is refused")
+		}
+	}
+	return all
 }
 
 // uncounted ends the sentence that stands for a loss that nothing counts.

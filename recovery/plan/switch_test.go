@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"comeback/recovery"
@@ -64,8 +65,47 @@ func TestSwitch_opensWhatWasClosed(t *testing.T) {
 	}
 }
 
-// Stages that switch something which is live change that; what comes back is left running
-// beside it where the runbook hands it over.
+// A switch of what no stage restores refuses a recovery: a rehearsal's plan says so, and what
+// to write.
+func TestMake_refusedSwitch(t *testing.T) {
+	rehearsed, err := makePlan(t, func(o *plan.Options) { *o = switching(*o, "database", "stats") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const warns, does = "a recovery with this runbook is refused", "write `restore: stats` in a stage before its `switch:`, or leave it out of that"
+	i := slices.IndexFunc(rehearsed.Warnings, func(w string) bool { return strings.HasPrefix(w, "stats: "+warns) && strings.HasSuffix(w, does) })
+	if i < 0 || slices.ContainsFunc(rehearsed.Warnings, func(w string) bool { return strings.HasPrefix(w, "database: "+warns) }) {
+		t.Errorf("its warnings are %q", rehearsed.Warnings)
+	}
+	var o plan.Options
+	_, err = makePlan(t, func(given *plan.Options) {
+		*given = switching(*given, "stats")
+		given.Mode, o = recovery.Recovery, *given
+	})
+	if recovery.ExitOf(err) != recovery.Usage || recovery.HintOf(err) != does {
+		t.Errorf("a recovery: %v (hint %q)", err, recovery.HintOf(err))
+	}
+	if all := plan.RefusedSwitches(o.Runbook); len(all) != 1 || recovery.HintOf(all["stats"]) != does {
+		t.Errorf("refused are %v", all)
+	}
+}
+
+// switching are options with a stage at the end that switches components, and no other.
+func switching(o plan.Options, components ...string) plan.Options {
+	rb := *o.Runbook
+	rb.Stages = slices.Clone(rb.Stages)
+	for i, s := range rb.Stages {
+		rb.Stages[i].Blocks = slices.DeleteFunc(slices.Clone(s.Blocks), func(b runbooks.Block) bool { _, is := b.(runbooks.Switch); return is })
+	}
+	if len(components) > 0 {
+		rb.Stages = append(rb.Stages, runbooks.Stage{Name: "Switch", Blocks: []runbooks.Block{runbooks.Switch{Components: components}}})
+	}
+	o.Runbook = &rb
+	return o
+}
+
+// Stages that switch something which is live change that, and those in which a recovery runs a
+// block may; what comes back is left running beside it where the runbook hands it over.
 func TestChangesLive(t *testing.T) {
 	rb := &runbooks.Runbook{
 		Components: []runbooks.Component{{Name: "database", Kind: "postgres"}, {Name: "stats", Kind: "postgres", Settings: map[string][]string{"into": {recovery.IntoHandOver}}}},

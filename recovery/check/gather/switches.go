@@ -3,6 +3,7 @@ package gather
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -40,5 +41,6 @@ func (o Options) switches() map[string]error {
 			all[l.Component] = err
 		}
 	}
+	maps.Copy(all, plan.RefusedSwitches(o.Runbook))
 	return all
 }
