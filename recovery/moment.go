@@ -150,6 +150,8 @@ type Point struct {
 	// Time is the point as a time: of the last kept commit, or the dump's
 	// start.
 	Time time.Time `json:"time,omitzero"`
+	// AtLeast says that the point may be later than Time, which is all that is known of it.
+	AtLeast bool `json:"at_least,omitempty"`
 	// Unchanged is until when nothing was committed after Kept, where something later
 	// in the copy proves it: the end of a base backup. It is zero where Time is all
 	// that is known.

@@ -395,8 +395,10 @@ type SQLCheckArgs struct {
 	On     string `json:"on"`
 	Query  string `json:"query"`
 	Expect string `json:"expect"`
-	// Moment is what `within 10m` is relative to.
-	Moment time.Time `json:"moment,omitzero"`
+	// Moment is what `within 10m` is relative to
+	// until a step proves which one was reached; AtLeast says that it may be later.
+	Moment  time.Time `json:"moment,omitzero"`
+	AtLeast bool      `json:"at_least,omitempty"`
 	// Every and Timeout are a wait's.
 	Every   Duration `json:"every,omitempty"`
 	Timeout Duration `json:"timeout,omitempty"`

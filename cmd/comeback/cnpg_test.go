@@ -61,6 +61,7 @@ func TestCNPG(t *testing.T) {
 		}
 	}
 	rehearsesCNPG(t, r, s, path, to)
+	rehearsesLatestCNPG(t, r, s, path)
 	handsOverCNPG(t, r, s, path, to)
 }
 
@@ -96,6 +97,20 @@ func rehearsesCNPG(t *testing.T, r *rig, s *cnpgtest.Server, path, to string) {
 		err = os.RemoveAll(run)
 	}
 	if err != nil {
+		t.Error(err)
+	}
+	s.Calls()
+}
+
+// rehearsesLatestCNPG goes to the end of the archive, of which nobody knows more than that it is
+// not before some time: what is newer than that has not come from after the moment.
+func rehearsesLatestCNPG(t *testing.T, r *rig, s *cnpgtest.Server, path string) {
+	book := copyBook(t, path, "-- expect: = '"+s.Before+"'\n"+hosted.Everything, "-- expect: within 10m\nselect now()")
+	got := r.run(t.Context(), "rehearse", book, "--plain", "--to", "latest")
+	if got.code != recovery.CameBack || !strings.Contains(got.out, "after what is known of the moment, which is later") {
+		t.Errorf("rehearse: exit %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if err := os.RemoveAll(r.only(t)); err != nil {
 		t.Error(err)
 	}
 	s.Calls()

@@ -250,6 +250,9 @@ func TestResolve_latest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if !p.AtLeast {
+				t.Error("its time is told as the moment itself")
+			}
 			if len(s.Windows) > 0 || !strings.HasPrefix(p.Says, "the end of the archive of shop-db, from shop-db-nightly") || p.Exactness != recovery.ToSecond || strings.Contains(string(p.Facts), `"target"`) {
 				t.Errorf("with the windows %+v it is resolved to %s: %s, %s", s.Windows, p.Exactness, p.Says, p.Facts)
 			}

@@ -41,6 +41,7 @@ func point(b recovery.Backup, at time.Time, want recovery.Want) (recovery.Point,
 	switch {
 	case want.Kind == recovery.WantLatest && f.Shape.Origin != nil:
 		// Whatever is known of its end, the whole archive is replayed.
+		p.AtLeast = true
 		p.Says = fmt.Sprintf("the end of the archive of %s, from %s: at least until %s", f.Source, b.ID, provider.When(at))
 		p.Warnings = append(p.Warnings, "Kubernetes does not tell how far the archive reaches: what is newer than "+provider.When(at)+" may be in it or not")
 	case want.Kind == recovery.WantTime && f.Window:

@@ -55,7 +55,10 @@ func (b *builder) question(stage int, what string, block runbooks.SQLCheck) (rec
 		b.unchecked(stage, block.Line, what+block.Name, fmt.Sprintf("no stage before it restores %s", block.On))
 		return recovery.SQLCheckArgs{}, false
 	}
-	return recovery.SQLCheckArgs{Name: block.Name, On: block.On, Query: block.Query, Expect: block.Expect, Moment: b.Moment.Time()}, true
+	anchor, _ := b.Moment.Point(b.Moment.Anchor)
+	point, _ := b.Moment.Point(block.On)
+	return recovery.SQLCheckArgs{Name: block.Name, On: block.On, Query: block.Query, Expect: block.Expect,
+		Moment: b.Moment.Time(), AtLeast: anchor.AtLeast || point.AtLeast}, true
 }
 
 // script is what a shell runs. A variable that is a component's address is bound

@@ -89,7 +89,7 @@ func TestExpectation_Judge(t *testing.T) {
 			t.Errorf("%q: %v", c.expect, err)
 			continue
 		}
-		if held, found := e.Judge(c.result, moment); held != c.held || found != c.found {
+		if held, found := e.Judge(c.result, verify.Moment{Time: moment}); held != c.held || found != c.found {
 			t.Errorf("%s: %v, %q; want %v, %q", c.expect, held, found, c.held, c.found)
 		}
 	}
@@ -97,8 +97,21 @@ func TestExpectation_Judge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if held, found := e.Judge(one("2026-11-23 01:31:05+00"), time.Time{}); held || !strings.Contains(found, "not known") {
+	if held, found := e.Judge(one("2026-11-23 01:31:05+00"), verify.Moment{}); held || !strings.Contains(found, "not known") {
 		t.Errorf("without a moment: %v, %q", held, found)
+	}
+	atLeast := verify.Moment{Time: moment, AtLeast: true}
+	for value, c := range map[string]struct {
+		held  bool
+		found string
+	}{
+		"2026-11-23 01:41:06.5+00": {true, "2026-11-23 01:41:06Z, 0m02 after what is known of the moment, which is later"},
+		"2026-11-23 01:31:05+00":   {true, "2026-11-23 01:31:05Z, 10m00 before the moment"},
+		"2026-11-23 01:31:04+00":   {false, "2026-11-23 01:31:04Z, 10m01 before the moment"},
+	} {
+		if held, found := e.Judge(one(value), atLeast); held != c.held || found != c.found {
+			t.Errorf("%s where the moment may be later: %v, %q; want %v, %q", value, held, found, c.held, c.found)
+		}
 	}
 }
 
@@ -124,7 +137,7 @@ func FuzzParseExpectation(f *testing.F) {
 			return
 		}
 		for _, r := range []verify.Result{{}, {Columns: 1}, one(value), col(value, value), {Columns: 1, Rows: [][]*string{{nil}}}} {
-			e.Judge(r, moment)
+			e.Judge(r, verify.Moment{Time: moment})
 		}
 	})
 }

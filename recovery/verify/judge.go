@@ -25,9 +25,16 @@ type Result struct {
 	More bool
 }
 
+// Moment is what `within` is relative to.
+type Moment struct {
+	Time time.Time
+	// AtLeast says that the moment may be later: what is newer is of before it, too.
+	AtLeast bool
+}
+
 // Judge holds a result against the expectation. found says what there was, in
-// words for a report. moment is what `within` is relative to.
-func (e Expectation) Judge(r Result, moment time.Time) (held bool, found string) {
+// words for a report.
+func (e Expectation) Judge(r Result, moment Moment) (held bool, found string) {
 	held, found = e.judge(r, moment)
 	return held, shorten(found, maxFound)
 }
@@ -46,7 +53,7 @@ func shorten(s string, limit int) string {
 	return s
 }
 
-func (e Expectation) judge(r Result, moment time.Time) (held bool, found string) {
+func (e Expectation) judge(r Result, moment Moment) (held bool, found string) {
 	switch e.kind {
 	case noRows:
 		if len(r.Rows) == 0 {
@@ -187,8 +194,8 @@ func (e Expectation) judgeSet(r Result) (bool, string) {
 // UTC; those without an offset are read as UTC, and the result says so.
 var timeLayouts = []string{"2006-01-02 15:04:05.999999-07", "2006-01-02 15:04:05.999999-07:00", "2006-01-02 15:04:05.999999", "2006-01-02"}
 
-func (e Expectation) judgeTime(value string, moment time.Time) (bool, string) {
-	if moment.IsZero() {
+func (e Expectation) judgeTime(value string, moment Moment) (bool, string) {
+	if moment.Time.IsZero() {
 		return false, shorten(value, maxWord) + ", and the moment that was reached is not known as a time"
 	}
 	for i, layout := range timeLayouts {
@@ -200,8 +207,11 @@ func (e Expectation) judgeTime(value string, moment time.Time) (bool, string) {
 		if i >= 2 {
 			found += " (no offset in the database: read as UTC)"
 		}
-		age := max(moment.Sub(t), -math.MaxInt64) // the shortest has no counterpart
-		if age < 0 {
+		age := max(moment.Time.Sub(t), -math.MaxInt64) // the shortest has no counterpart
+		switch {
+		case age < 0 && moment.AtLeast:
+			return true, fmt.Sprintf("%s, %s after what is known of the moment, which is later", found, recovery.FormatSpan(-age))
+		case age < 0:
 			return false, fmt.Sprintf("%s, %s after the moment", found, recovery.FormatSpan(-age))
 		}
 		return age <= e.within, fmt.Sprintf("%s, %s before the moment", found, recovery.FormatSpan(age))

@@ -57,8 +57,25 @@ func (q question) ask(ctx context.Context, limit time.Duration) answer {
 		a.check.Found = "an error: " + shorten(a.err.Error(), maxFound)
 		return a
 	}
-	a.check.Held, a.check.Found = q.expect.Judge(r, q.args.Moment)
+	a.check.Held, a.check.Found = q.expect.Judge(r, q.moment())
 	return a
+}
+
+// moment is where what is asked stands: as the step proved that brought it there last, else
+// as it was planned.
+func (q question) moment() Moment {
+	m, last := Moment{q.args.Moment, q.args.AtLeast}, uint64(0)
+	e, ok := q.env.(recovery.Preceded)
+	if !ok {
+		return m
+	}
+	for _, st := range e.Before() {
+		r := st.Outcome.Reached
+		if st.State == recovery.Done && r != nil && r.Component == q.args.On && !r.Time.IsZero() && st.EndedSeq >= last {
+			m, last = Moment{Time: r.Time}, st.EndedSeq
+		}
+	}
+	return m
 }
 
 // grace is how much later than the server, which is told the limit, the client

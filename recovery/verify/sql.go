@@ -38,8 +38,11 @@ func (SQLCheck) Do(ctx context.Context, env recovery.Env, s recovery.Step) (reco
 	}
 	o.Says = fmt.Sprintf("expected %s, found %s", a.check.Expected, a.check.Found)
 	if !a.check.Held {
-		return o, recovery.Errorf("look at the restored data; if the expectation is out of date, correct it in the runbook",
-			"check %q: expected %s, found %s", q.args.Name, a.check.Expected, a.check.Found)
+		hint := "look at the restored data; if the expectation is out of date, correct it in the runbook"
+		if q.expect.kind == withinMoment && q.moment().Time.IsZero() {
+			hint = "compare what was found with what you know of the moment, and go on with that as the reason"
+		}
+		return o, recovery.Errorf(hint, "check %q: expected %s, found %s", q.args.Name, a.check.Expected, a.check.Found)
 	}
 	return o, nil
 }
