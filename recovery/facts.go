@@ -12,4 +12,14 @@ const (
 	// ServerMajor is its major alone, where nothing says more. Steps of older versions have
 	// said it as ServerVersion.
 	ServerMajor = "server major"
+
+	// FactNetwork says what network the server or the program of a step has; NoNetwork is its
+	// value where that is none, so that live is out of its reach.
+	FactNetwork = "network"
+	NoNetwork   = "none but loopback"
+	// FactIsolation says how a step was kept from production, FactStandIn what it was done on in
+	// place of the real thing: "scratch, in place of /srv/shop". Its stage counts as done on a
+	// stand-in then.
+	FactIsolation = "isolation"
+	FactStandIn   = "stand-in"
 )

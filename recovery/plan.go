@@ -230,6 +230,12 @@ type Step struct {
 	MayPass bool `json:"may_pass,omitempty"`
 	// Phase is which part of a switch it is; empty for everything else.
 	Phase Phase `json:"phase,omitempty"`
+	// Network is what network it has, or gives to what it makes, of a step that is not shut
+	// into a box and is no server of scratch: "that of this host". Empty for everything else.
+	Network string `json:"network,omitempty"`
+	// StandIn says what is done in the place of the real thing, of a rehearsal's step that a
+	// recovery would do elsewhere: "scratch, in place of /srv/shop".
+	StandIn string `json:"stand_in,omitempty"`
 	// Line is where the runbook asks for it.
 	Line int `json:"line,omitempty"`
 }

@@ -70,12 +70,26 @@ func TestAttached_Live(t *testing.T) {
 	live.Targets[0].Scratch = false
 	unlisted := shopPlan()
 	unlisted.Targets = nil
+	served := func(network string) func(*fakeDesk) {
+		return func(f *fakeDesk) {
+			f.session.add(2*time.Minute, recovery.StepFinished{Step: "database/copy", Outcome: recovery.Outcome{Facts: map[string]string{recovery.FactNetwork: network}}})
+		}
+	}
+	fetches := shopPlan()
+	for i := range fetches.Steps {
+		if fetches.Steps[i].ID == "database/replay" {
+			fetches.Steps[i].Network = "that of this host"
+		}
+	}
 	for _, c := range []struct {
 		name string
 		a    *attached
 		want string
 	}{
 		{"scratch only", folded(shopPlan(), copied), "LIVE: untouched, writes go to scratch only"},
+		{"a server without a network", folded(shopPlan(), served(recovery.NoNetwork)), "LIVE: out of reach (no network but loopback)"},
+		{"a server with one", folded(shopPlan(), served("the host's")), "LIVE: untouched, writes go to scratch only"},
+		{"a step to come that has one", folded(fetches, served(recovery.NoNetwork)), "LIVE: untouched, writes go to scratch only"},
 		{"before the first write", folded(live, ticked), "LIVE: untouched"},
 		{"after the first write", folded(live, copied), "LIVE: CHANGED since 10:01:15"},
 		{"a target that the plan does not list", folded(unlisted, copied), "LIVE: CHANGED since 10:01:15"},

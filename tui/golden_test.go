@@ -381,7 +381,7 @@ var scenes = []scene{
 	}},
 	{name: "run-isolated", attach: true, play: func(d *driver, f *fakeDesk) {
 		running(d, f)
-		f.session.add(6*time.Minute, recovery.StepFinished{Step: "database/replay", Outcome: recovery.Outcome{Facts: map[string]string{"network": "none but loopback"}}})
+		f.session.add(6*time.Minute, recovery.StepFinished{Step: "database/replay", Outcome: recovery.Outcome{Facts: map[string]string{recovery.FactNetwork: recovery.NoNetwork}}})
 		d.sees("no network but loopback")
 	}},
 	{name: "waiting-watcher", attach: true, play: func(d *driver, f *fakeDesk) {

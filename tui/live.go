@@ -7,24 +7,17 @@ import (
 	"comeback/recovery"
 )
 
-// factNetwork is the fact by which the steps that start servers and programs say
-// what network these have; onlyLoopback is its value where live is out of reach.
-const (
-	factNetwork  = "network"
-	onlyLoopback = "none but loopback"
-)
-
-// isolated reports whether everything that said what network it has said that
-// it has none. Where nothing said so it is not known.
+// isolated reports whether no step has a network by the plan, and everything that
+// said what network it has said that it has none. Where nothing said so it is not known.
 func (a *attached) isolated() bool {
 	said := false
 	for i := range a.state.Steps {
-		if network, ok := a.state.Steps[i].Outcome.Facts[factNetwork]; ok {
-			if network != onlyLoopback {
-				return false
-			}
-			said = true
+		st := &a.state.Steps[i]
+		network, ok := st.Outcome.Facts[recovery.FactNetwork]
+		if st.Network != "" || ok && network != recovery.NoNetwork {
+			return false
 		}
+		said = said || ok
 	}
 	return said
 }

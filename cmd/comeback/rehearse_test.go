@@ -431,3 +431,37 @@ func TestRun_afterwards(t *testing.T) {
 		t.Error("no journal")
 	}
 }
+
+// A rehearsal's report lists how each restored server was shut off, and counts as done on a
+// stand-in what a recovery would restore in the place of what is live.
+func TestRehearse_tellsIsolation(t *testing.T) {
+	l := theShop(t)
+	for name, to := range map[string]string{"a dump": l.dump, "a base backup": fmt.Sprintf("before-xid:%d", l.incident.Harm.XID)} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			for more, how := range map[string]string{"": "exercised", "\n## Switch\n\n```yaml\nswitch: database\n```\n": "on a stand-in"} {
+				book := runbook(t, fmt.Sprintf("{url: %q}", l.CopyURL()), nil, more)
+				r.run(t.Context(), "rehearse", book, "--plain", "--to", to).has(t, recovery.CameBack)
+				dir := r.only(t)
+				b, err := os.ReadFile(filepath.Join(dir, "report.json"))
+				var made report.Report
+				if err == nil {
+					err = json.Unmarshal(b, &made)
+				}
+				if err == nil {
+					err = os.RemoveAll(dir)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				evidence := strings.Join(made.Isolation.Evidence, "\n")
+				if !made.Isolation.ScratchOnly || !strings.Contains(evidence, ": no network but loopback, its own socket and no port, archiving off") {
+					t.Errorf("the evidence of isolation is\n%s", evidence)
+				}
+				if made.Stages[0].How != how {
+					t.Errorf("the restore was done as %q, want %q", made.Stages[0].How, how)
+				}
+			}
+		})
+	}
+}

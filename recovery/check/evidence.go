@@ -286,6 +286,10 @@ type Stage struct {
 	Took                     time.Duration
 }
 
+// done reports whether a stage was done, if on a stand-in: what its steps do was seen, and only
+// how long it takes on the real thing is not known.
+func (s Stage) done() bool { return !s.Talked && !s.Omitted }
+
 // Room is what a recovery needs on this host.
 type Room struct {
 	Place       string

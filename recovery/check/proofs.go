@@ -284,12 +284,12 @@ func (j *judge) rehearsal() {
 	}
 }
 
-// exercised is the newest proof in which a stage was done for real; where there is none, the
+// exercised is the newest proof in which a stage was done; where there is none, the
 // newest run with a signed report.
 func (j *judge) exercised(stage string) recovery.ProofStanding {
 	closest, took := Proof{}, time.Duration(0)
 	for _, p := range j.Proofs {
-		i := slices.IndexFunc(p.Stages, func(s Stage) bool { return s.Name == stage && !s.Talked && !s.StoodIn && !s.Omitted })
+		i := slices.IndexFunc(p.Stages, func(s Stage) bool { return s.Name == stage && s.done() })
 		if i >= 0 && p.Restored() && (closest.Run == "" || p.Closer(closest)) {
 			closest, took = p, p.Stages[i].Took
 		}
@@ -309,7 +309,7 @@ func (j *judge) stages() {
 			continue
 		}
 		for _, s := range p.Stages {
-			if !s.Talked && !s.StoodIn && !s.Omitted {
+			if s.done() {
 				real[s.Name] = true
 			}
 		}
@@ -326,7 +326,7 @@ func (j *judge) stages() {
 			}
 		}
 		if len(never) > 0 {
-			j.find("stages", recovery.Unknown, "exercise them on a day of your choice, and tick them as done", "never exercised, only talked through, done on a stand-in or left out: %s", strings.Join(never, ", "))
+			j.find("stages", recovery.Unknown, "exercise them on a day of your choice, and tick them as done", "never exercised, only talked through or left out: %s", strings.Join(never, ", "))
 		}
 		return
 	}

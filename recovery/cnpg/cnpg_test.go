@@ -364,6 +364,9 @@ func TestRestore(t *testing.T) {
 			if to == exactly(server.At) {
 				harmless(t, manifest)
 			}
+			if serve := end.Step("serve"); serve.Network == "" || serve.Outcome.Facts[recovery.FactNetwork] != serve.Network {
+				t.Errorf("its network is not told: %q, %q", serve.Network, serve.Outcome.Facts)
+			}
 			told := to == exactly(server.At) || to == cnpgtest.Backup
 			if all := end.Reached(); len(all) != 1 || all[0].Time.IsZero() == told {
 				t.Errorf("it proves %+v", all)

@@ -26,7 +26,7 @@ type args struct {
 
 // Plan creates a cluster, waits until it is healthy and signs on.
 func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
-	chain, err := provider.NewChain("CloudNativePG", c, t)
+	chain, err := provider.NewChain("CloudNativePG", "that of the Kubernetes cluster", c, t)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ func (k serveKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 	if s := p.Facts.System; s != "" {
 		o.Reached.Evidence = append(o.Reached.Evidence, "its system identifier is the source's, "+s)
 	}
+	provider.TellNetwork(&o, step)
 	return o, nil
 }
 

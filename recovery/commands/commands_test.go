@@ -490,6 +490,11 @@ esac`)
 		}
 		if st := end.Step("serve"); st == nil || !strings.Contains(strings.Join(st.Outcome.Remarks, "\n"), "replication slots were left out") || !strings.Contains(st.Outcome.Remarks[0], "debezium") {
 			t.Errorf("it is not told: %+v", st)
+		} else if st.Outcome.Facts[recovery.FactIsolation] == "" || st.Outcome.Facts[recovery.FactNetwork] == "" {
+			t.Errorf("how its server is shut off is not told: %q", st.Outcome.Facts)
+		}
+		if fetch := end.Step("fetch"); fetch.Network == "" || fetch.Outcome.Facts[recovery.FactNetwork] != fetch.Network || !strings.HasPrefix(fetch.Outcome.Facts[recovery.FactIsolation], "NOT shut into a box") {
+			t.Errorf("the command's network is not told: %q, %q", fetch.Network, fetch.Outcome.Facts)
 		}
 	})
 	made := filepath.Join(dir, "made")

@@ -109,6 +109,7 @@ func (k fetchKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 	if said.Address != "" {
 		o.Facts["made elsewhere"] = p.name()
 	}
+	provider.TellNetwork(&o, step)
 	return o, nil
 }
 

@@ -29,7 +29,7 @@ type args struct {
 // Plan is two steps: the command fetches, and what it has made is taken into
 // service, a server started or its address tried.
 func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
-	chain, err := provider.NewChain("a command", c, t)
+	chain, err := provider.NewChain("a command", "that of this host, for the runbook's command", c, t)
 	if err != nil {
 		return nil, err
 	}

@@ -158,9 +158,11 @@ func (k serveKind) cluster(ctx context.Context, env recovery.Env, p place, f fet
 	if len(slots) > 0 {
 		remarks = append(remarks, "replication slots were left out, which are none of a restored server's and may keep it from starting: "+strings.Join(slots, ", "))
 	}
-	return recovery.Outcome{Says: fmt.Sprintf("PostgreSQL %s runs on what was fetched, database %s", tools.Version, database), Remarks: remarks,
+	o := recovery.Outcome{Says: fmt.Sprintf("PostgreSQL %s runs on what was fetched, database %s", tools.Version, database), Remarks: remarks,
 		Facts:    map[string]string{"data directory": data, recovery.SystemIdentifier: control.SystemIdentifier, "PostgreSQL": tools.Version, "archiving": "off"},
-		Bindings: []recovery.Binding{{Component: p.Component, URL: c.URL(database), Scratch: true}}}, nil
+		Bindings: []recovery.Binding{{Component: p.Component, URL: c.URL(database), Scratch: true}}}
+	server.TellIsolation(&o)
+	return o, nil
 }
 
 // leaveSlots removes the replication slots from a data directory, and tells their names: one

@@ -66,9 +66,9 @@ func (k clusterKind) Do(ctx context.Context, env recovery.Env, step recovery.Ste
 			"PostgreSQL":              tools.Version,
 			"data directory":          s.data(),
 			recovery.SystemIdentifier: m.System,
-			"network":                 map[bool]string{true: "none but loopback", false: "the host's (it gives no namespace); the server listens on no port"}[server.Isolated()],
 		},
 	}
+	server.TellIsolation(&o)
 	switch {
 	case older:
 		o.Exceptions = append(o.Exceptions, note)

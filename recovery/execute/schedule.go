@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -130,6 +131,13 @@ func (x *Executor) do(ctx context.Context, s recovery.Step, r *running, again bo
 	}
 	outcome.Artifacts = append(outcome.Artifacts, append(e.artifacts, logged...)...)
 	outcome.Old = x.keptFromNow(outcome.Old)
+	if s.StandIn != "" {
+		outcome.Facts = maps.Clone(outcome.Facts)
+		if outcome.Facts == nil {
+			outcome.Facts = map[string]string{}
+		}
+		outcome.Facts[recovery.FactStandIn] = s.StandIn
+	}
 
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -63,6 +63,7 @@ func (r *replay) finish(ctx context.Context) (recovery.Outcome, error) {
 	}
 	o.Says = fmt.Sprintf("log replayed to %s, proven, database %s open on timeline %d", r.reachedAt, database, r.newTimeline)
 	r.tellRaised(o.Facts)
+	r.server.TellIsolation(&o)
 	return o, nil
 }
 

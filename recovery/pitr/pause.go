@@ -73,6 +73,7 @@ func (r *replay) pause(ctx context.Context, feed *feeder) (recovery.Outcome, err
 		o.Remarks = append(o.Remarks, "a table is locked where the server pauses, and the lock is older than the base backup's end: whoever reads that table waits")
 	}
 	r.tellRaised(o.Facts)
+	r.server.TellIsolation(&o)
 	return o, nil
 }
 

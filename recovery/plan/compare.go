@@ -37,11 +37,12 @@ func compare(state recovery.State, fresh *recovery.Plan) comparison {
 }
 
 // sameStep compares steps but for how long they are expected to take, which
-// every run in between changes, and for what had to hold before one began that
-// has ended well.
+// every run in between changes, for what is only told of them, and for what had to hold
+// before one began that has ended well.
 func sameStep(st *recovery.StepState, b recovery.Step) bool {
 	a := st.Step
 	a.Expected, b.Expected = 0, 0
+	a.Network, b.Network, a.StandIn, b.StandIn = "", "", "", ""
 	if st.State == recovery.Done {
 		a.Guards, b.Guards = nil, nil
 	}

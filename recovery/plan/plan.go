@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -241,7 +242,7 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 		b.plan.Warnings = append(b.plan.Warnings, name+": a "+point.Engine+" cannot stop for a look on the way; look at what came back while the run lasts: comeback look "+b.Run)
 	}
 	for _, s := range b.named(name, steps) {
-		s.Stage, s.Line, s.Budget = stage, line, recovery.Duration(section.Budget)
+		s.Stage, s.Line, s.Budget, s.StandIn = stage, line, recovery.Duration(section.Budget), b.standIn(b.plan.Components[i])
 		b.add(s)
 		b.restored[name] = s.ID
 	}
@@ -250,6 +251,21 @@ func (b *builder) restore(stage, line int, section runbooks.Stage, name string) 
 	}
 	b.barrier = append(b.barrier, b.restored[name])
 	return nil
+}
+
+// standIn says what a rehearsal restores into in the place of what a recovery switches: empty
+// where a recovery would restore as well into what is new, and leave it there.
+func (b *builder) standIn(c recovery.Component) string {
+	if b.Mode != recovery.Rehearsal || !slices.Contains(switches(b.Runbook.Stages...), c.Name) || handsOver(b.plan.Components, c.Name) {
+		return ""
+	}
+	of := "what is live"
+	if paths := slices.Concat(c.Settings["path"], c.Settings["paths"]); len(paths) > 0 {
+		of = strings.Join(paths, ", ")
+	} else if c.Kind == recovery.Postgres {
+		of = "the live database"
+	}
+	return "scratch, in place of " + of
 }
 
 // sqlCheck asks a restored database, within the budget of the section.

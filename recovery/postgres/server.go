@@ -192,6 +192,24 @@ func (s *Server) LogTo(line func(string)) {
 // a way to production. It is known only for servers that this process started.
 func (s *Server) Isolated() bool { return s.child != nil && s.child.isolated }
 
+// TellIsolation says in the outcome of a step that leaves the server running what it was shut
+// off from. Of a server that another process started nothing is known.
+func (s *Server) TellIsolation(o *recovery.Outcome) {
+	if s.child == nil {
+		return
+	}
+	if o.Facts == nil {
+		o.Facts = map[string]string{}
+	}
+	const own = "its own socket and no port, archiving off"
+	o.Facts[recovery.FactNetwork], o.Facts[recovery.FactIsolation] = recovery.NoNetwork, "no network but loopback, "+own
+	if !s.Isolated() {
+		o.Facts[recovery.FactNetwork] = "the host's (it gives no namespace); the server listens on no port"
+		o.Facts[recovery.FactIsolation] = "NOT shut into a box, which this host does not give: its network is the host's; " + own
+		o.Remarks = append(o.Remarks, "this host gives no network namespace: the restored server of "+s.cluster.Data+" is not shut into a box, and has the network of the host; it listens on no port, and archives nothing")
+	}
+}
+
 // URL is how a database is reached; it holds no secret.
 func (s *Server) URL(database string) string { return s.cluster.URL(database) }
 

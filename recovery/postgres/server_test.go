@@ -61,6 +61,15 @@ func TestServer(t *testing.T) {
 		if s.Isolated() != (ours != theirs) {
 			t.Errorf("isolated: %v, but its network is %s and ours %s", s.Isolated(), theirs, ours)
 		}
+		var o recovery.Outcome
+		s.TellIsolation(&o)
+		boxed := s.Isolated()
+		if got := o.Facts[recovery.FactNetwork]; (got == recovery.NoNetwork) != boxed || got == "" {
+			t.Errorf("isolated: %v, and its network is told as %q", boxed, got)
+		}
+		if got := o.Facts[recovery.FactIsolation]; strings.HasPrefix(got, "no network but loopback, ") != boxed || (len(o.Remarks) == 0) != boxed {
+			t.Errorf("isolated: %v, and told are %q, %q", boxed, got, o.Remarks)
+		}
 		info, err := os.Stat(c.Socket)
 		if err != nil {
 			t.Fatal(err)

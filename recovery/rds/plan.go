@@ -45,7 +45,7 @@ func loginOf(c recovery.Component, user, database string) (login, error) {
 // Plan asks for an instance, waits until it is available and signs on; of a cluster
 // both are done, the cluster first.
 func (e engine) Plan(c recovery.Component, p recovery.Point, t recovery.Target) ([]recovery.Step, error) {
-	chain, err := provider.NewChain("RDS", c, t)
+	chain, err := provider.NewChain("RDS", "that of its VPC in AWS", c, t)
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,7 @@ func (k serveKind) Do(ctx context.Context, env recovery.Env, step recovery.Step)
 	if p.Login.CA == "" {
 		o.Remarks = append(o.Remarks, "the connection is encrypted, but nothing proves who answers: no `ca:` is set")
 	}
+	provider.TellNetwork(&o, step)
 	return o, nil
 }
 

@@ -174,7 +174,7 @@ func (r *run) restore() {
 	r.after(2*time.Minute, recovery.StepCheckpoint{Step: "database/restore", Text: "data is in, indexes follow"})
 	r.after(90*time.Second, recovery.StepFinished{Step: "database/restore", Outcome: recovery.Outcome{
 		Says:     "restored 1.07 GB into shop",
-		Facts:    map[string]string{"server version": "15.14", "system identifier": "7301448812345678901", FactIsolation: "no TCP port, archiving off"},
+		Facts:    map[string]string{"server version": "15.14", "system identifier": "7301448812345678901", recovery.FactIsolation: "no TCP port, archiving off"},
 		Bindings: []recovery.Binding{{Component: "database", URL: "postgres:///shop?host=/tmp/cb-4f2a", Scratch: true}},
 		Reached: &recovery.Reached{Component: "database", Time: noon.Add(-20 * time.Minute),
 			Evidence: []string{"the dump is complete: its last line says so", "SHA-256 of the stream equals the object's"}},

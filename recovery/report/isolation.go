@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"slices"
+
+	"comeback/recovery"
 )
 
 // Isolation is the proof that a run wrote to scratch alone.
@@ -13,10 +15,6 @@ type Isolation struct {
 	// Evidence tells of every breach first.
 	Evidence []string `json:"evidence"`
 }
-
-// FactIsolation is the name of the fact by which a step says how it was kept
-// from production.
-const FactIsolation = "isolation"
 
 func (s *source) isolation() Isolation {
 	i := Isolation{}
@@ -41,8 +39,8 @@ func (s *source) isolation() Isolation {
 	i.Evidence = append(i.Evidence, fmt.Sprintf("%d of %d targets are scratch, made by the run", scratch, len(s.plan.Targets)))
 	i.Evidence = append(i.Evidence, used...)
 	for k := range s.state.Steps {
-		if st := &s.state.Steps[k]; st.Outcome.Facts[FactIsolation] != "" {
-			i.Evidence = append(i.Evidence, fmt.Sprintf("%s: %s", st.Says, st.Outcome.Facts[FactIsolation]))
+		if st := &s.state.Steps[k]; st.Outcome.Facts[recovery.FactIsolation] != "" {
+			i.Evidence = append(i.Evidence, fmt.Sprintf("%s: %s", st.Says, st.Outcome.Facts[recovery.FactIsolation]))
 		}
 	}
 	return i

@@ -226,7 +226,7 @@ func TestMake_objectives(t *testing.T) {
 	t.Run("a step that says what stood in is no exercise", func(t *testing.T) {
 		run := passed(t, func(p recovery.Payload) []recovery.Payload {
 			if f, ok := p.(recovery.StepFinished); ok && f.Step == "database/restore" {
-				f.Outcome.Facts[FactStandIn] = "a smaller machine"
+				f.Outcome.Facts[recovery.FactStandIn] = "a smaller machine"
 				p = f
 			}
 			return []recovery.Payload{p}

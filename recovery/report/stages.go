@@ -9,11 +9,6 @@ import (
 	"comeback/recovery"
 )
 
-// FactStandIn is the name of the fact by which a step says what stood in for
-// the real thing: "a scratch directory instead of /srv/shop". Its stage then
-// counts as done on a stand-in.
-const FactStandIn = "stand-in"
-
 // How says how real a step or a stage was.
 type How string
 
@@ -156,7 +151,7 @@ func (s *source) howOf(st *recovery.StepState) How {
 		return NotExecuted
 	case talked, s.talkedThrough(st):
 		return TalkedThrough
-	case st.Outcome.Facts[FactStandIn] != "":
+	case st.Outcome.Facts[recovery.FactStandIn] != "":
 		return OnStandIn
 	}
 	return Exercised
