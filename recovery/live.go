@@ -288,7 +288,7 @@ func (s *State) LiveSays(loc *time.Location) string {
 		}
 	}
 	clock := func(p Phase) string { return ended[p].In(loc).Format(time.TimeOnly) }
-	untouched, switched := "untouched", "switched"
+	untouched, switched := s.untouched(), "switched"
 	if s.Parent != "" && !s.removesBeside() { // what it follows has changed live
 		untouched, switched = "as run "+s.Parent+" left it", "switched back"
 	}
@@ -355,6 +355,26 @@ func (s *State) LiveSays(loc *time.Location) string {
 		return switched + " " + clock(Exchange) + ", not open yet"
 	}
 	return switched + " " + clock(Exchange) + ", open " + clock(Open)
+}
+
+// untouched is how live is before anything of it was switched: what a block of the runbook has
+// changed in it nobody can tell but the data that the run would exchange.
+func (s *State) untouched() string {
+	blocks := 0
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		waits := st.WaitsFor == WaitName && st.Attempts <= 1 // the name comes first
+		if st.IsBlock() && !st.Started.IsZero() && !waits && st.ExitCode != Refused {
+			blocks++
+		}
+	}
+	switch blocks {
+	case 0:
+		return "untouched"
+	case 1:
+		return "data untouched, 1 block has run"
+	}
+	return fmt.Sprintf("data untouched, %d blocks have run", blocks)
 }
 
 // removesBeside reports whether the run removes only what was left beside live, and was never

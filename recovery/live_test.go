@@ -150,3 +150,28 @@ func TestState_LiveSays_rescue(t *testing.T) {
 		t.Errorf("stopping %q", says)
 	}
 }
+
+// A block of the runbook may change what is live: from the first one on a run says how many
+// there were, and claims nothing but its own.
+func TestState_LiveSays_blocks(t *testing.T) {
+	p := switching()
+	p.Steps = append([]recovery.Step{{ID: "page", Kind: recovery.KindShell}, {ID: "wait", Kind: recovery.KindShellWait}, {ID: "check", Kind: recovery.KindSQLCheck}}, p.Steps...)
+	started := func(steps ...string) (all []recovery.Payload) {
+		for _, s := range steps {
+			all = append(all, recovery.StepStarted{Step: s, Attempt: 1}, recovery.StepFinished{Step: s})
+		}
+		return all
+	}
+	for says, events := range map[string][]recovery.Payload{
+		"untouched":                         append(started("check"), recovery.StepStarted{Step: "page", Attempt: 1}, recovery.Waiting{Step: "page", For: recovery.WaitName}),
+		"data untouched, 1 block has run":   started("page", "check"),
+		"data untouched, 2 blocks have run": append(started("page"), recovery.StepStarted{Step: "wait", Attempt: 1}),
+		"data untouched, 1 block has run; what came back runs beside it": append(started("page"), recovery.StepStarted{Step: "check", Attempt: 1},
+			recovery.StepFinished{Step: "check", Outcome: recovery.Outcome{HandedOver: []recovery.HandedOver{{Component: "db", Address: "postgres://db2/shop"}}}}),
+	} {
+		s := fold(recovery.NewState(p), journalOf(t, append([]recovery.Payload{recovery.RunStarted{Run: "7c31", Mode: recovery.Recovery, Operator: "ops1"}}, events...)...))
+		if got := s.LiveSays(now.Location()); got != says || len(s.Unknown) > 0 {
+			t.Errorf("live is %q, want %q; not understood: %v", got, says, s.Unknown)
+		}
+	}
+}

@@ -67,7 +67,8 @@ type Plan struct {
 	People   []Person `json:"people,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	// Confirm is the name that a person types before anything live changes, or is removed for
-	// good: of several things that are removed all their names, with ", " between them. It is
+	// good: of several things that are removed all their names, with ", " between them; where
+	// nothing but blocks of the runbook may change what is live, that of the system. It is
 	// empty where nothing live is written to.
 	Confirm string `json:"confirm,omitempty"`
 	// Live are the live targets as they were read when the plan was made.
@@ -98,10 +99,13 @@ func (p *Plan) Effects() Effects {
 }
 
 // Does is what a run does to that of which it asks the name, as a clause: "changes db1/shop",
-// "removes /srv/shop.old-7c31 for good".
+// "removes /srv/shop.old-7c31 for good", "runs blocks that may change what is live of shop".
 func (p *Plan) Does() string {
-	if p.Expires != nil {
+	switch {
+	case p.Expires != nil:
 		return "removes " + p.Confirm + " for good"
+	case p.OnlyBlocks():
+		return "runs blocks that may change what is live of " + p.Confirm
 	}
 	return "changes " + p.Confirm
 }
@@ -129,6 +133,34 @@ func (p *Plan) ChangesLive(s Step) bool {
 	return slices.ContainsFunc(s.Writes, func(id TargetID) bool {
 		return !slices.ContainsFunc(p.Targets, func(t Target) bool { return t.ID == id && !t.Changes() })
 	})
+}
+
+// RunsBlock reports whether a step runs a shell block of the runbook that is shut off from
+// nothing, as in a recovery: it may change what is live, and nobody can tell what.
+func (p *Plan) RunsBlock(s Step) bool {
+	return p.Mode == Recovery && s.IsBlock()
+}
+
+// Blocks counts the steps that run such a block.
+func (p *Plan) Blocks() (n int) {
+	for _, s := range p.Steps {
+		if p.RunsBlock(s) {
+			n++
+		}
+	}
+	return n
+}
+
+// NeedsName reports whether a step may begin only after a person has typed the plan's name: it
+// changes live, or may. Plans of earlier versions have no name where all that may are blocks.
+func (p *Plan) NeedsName(s Step) bool {
+	return p.ChangesLive(s) || p.Confirm != "" && p.RunsBlock(s)
+}
+
+// OnlyBlocks reports whether nothing but blocks may change what is live: the name that is typed
+// is that of the system then.
+func (p *Plan) OnlyBlocks() bool {
+	return p.Blocks() > 0 && !slices.ContainsFunc(p.Steps, p.ChangesLive)
 }
 
 // OfLive reports whether a claim of a run was made by a step that changes live, or by one
@@ -239,6 +271,9 @@ type Step struct {
 	// Line is where the runbook asks for it.
 	Line int `json:"line,omitempty"`
 }
+
+// IsBlock reports whether a step runs a shell block of the runbook.
+func (s Step) IsBlock() bool { return s.Kind == KindShell || s.Kind == KindShellWait }
 
 // SameSwitch reports whether two steps are asked for by the same switch of the runbook.
 func (s Step) SameSwitch(o Step) bool { return s.Stage == o.Stage && s.Line == o.Line }

@@ -58,11 +58,11 @@ func ended(st *recovery.StepState) bool {
 	return st.State == recovery.Done || st.State == recovery.Passed || st.State == recovery.Skipped
 }
 
-// liveStages are the stages of which a step changes live.
+// liveStages are the stages of which a step changes live, or may.
 func (a *attached) liveStages() map[int]bool {
 	live := map[int]bool{}
 	for i := range a.state.Steps {
-		if st := &a.state.Steps[i]; a.plan.ChangesLive(st.Step) {
+		if st := &a.state.Steps[i]; a.plan.ChangesLive(st.Step) || a.plan.RunsBlock(st.Step) {
 			live[st.Step.Stage] = true
 		}
 	}

@@ -35,6 +35,9 @@ func (a *attached) live(zone *time.Location) (string, look) {
 		if a.state.HeldBackBy != "" && !a.over {
 			return "LIVE: " + says + ", held back by " + a.state.HeldBackBy, warn
 		}
+		if strings.HasPrefix(says, "data untouched, ") { // by the run; what blocks do nobody can tell
+			return "LIVE: " + says, warn
+		}
 		if !strings.HasPrefix(says, "untouched") && !strings.HasPrefix(says, "given back") && !strings.HasPrefix(says, "as run ") {
 			k = bad
 		}

@@ -150,6 +150,9 @@ func (s *planScreen) page(w, h int) page {
 	if s.confirms() != "" {
 		p.keys[0].does = "type the name..."
 		p.note = "asks again after 30m, or if loss or plan changed"
+		if plan.OnlyBlocks() {
+			p.note = "asks again if the plan changed"
+		}
 	}
 	if s.starting {
 		p.note, p.keys, p.leave = "starting ..", nil, binding{}
@@ -180,9 +183,10 @@ func (s *planScreen) page(w, h int) page {
 		switch {
 		case s.prepared.NameLater:
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the run shows what it would change of "+plan.Confirm+" row by row, and asks for that name then; until it is typed nothing is changed", w, 2)...)
-		case s.confirms() == "":
+		case !slices.ContainsFunc(plan.Steps, plan.ChangesLive):
 			p.body = append(p.body, paragraph("LIVE", 15, plain, "the runbook switches nothing: what comes back is left beside what is live, a database running", w, 2)...)
-		default:
+		}
+		if s.confirms() != "" {
 			p.focus = len(p.body) - 1
 			typing := typingChanges(plan, w)
 			if s.prompt == nil {
@@ -280,6 +284,8 @@ func (s *planScreen) writes(step recovery.Step, w int) span {
 		}
 	}
 	switch {
+	case s.prepared.Plan.RunsBlock(step):
+		return span{"whatever its script does", danger}
 	case len(live) > 0:
 		return span{strings.Join(append(live, harmless...), ", "), danger}
 	case len(harmless) > 0:
@@ -288,7 +294,7 @@ func (s *planScreen) writes(step recovery.Step, w int) span {
 	return span{"nothing", faint}
 }
 
-// changes marks a stage of which a step changes live.
+// changes marks a stage of which a step changes live, or may.
 func (s *planScreen) changes(steps []recovery.Step, w int) span {
 	for _, step := range steps {
 		if s.writes(step, w).look == danger {

@@ -15,7 +15,7 @@ func goneWord(e recovery.Effects) string {
 
 // doesLive is what a run does to that of which it asks the name.
 func doesLive(p *recovery.Plan) string {
-	if p.Expires != nil {
+	if p.Expires != nil || p.OnlyBlocks() {
 		return p.Does()
 	}
 	return "changes LIVE " + p.Confirm
@@ -23,8 +23,11 @@ func doesLive(p *recovery.Plan) string {
 
 // namedThen is what comes when the name is typed.
 func namedThen(p *recovery.Plan) string {
-	if p.Expires != nil {
+	switch {
+	case p.Expires != nil:
 		return "of all that goes; then it is removed for good"
+	case p.OnlyBlocks():
+		return "of the system; then its blocks run, and may change LIVE"
 	}
 	return "of the target; then LIVE is changed"
 }

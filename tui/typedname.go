@@ -147,6 +147,8 @@ func changesLive(how, more string, p *recovery.Plan, w int) []line {
 	switch {
 	case len(p.Expires) > 1:
 		what = "To remove all of it for good, " + how + " all the names"
+	case p.OnlyBlocks():
+		what = "To run its blocks, which may change LIVE, " + how + " the system"
 	case len(p.Expires) == 1:
 		what = "To remove it for good, " + how + " its name"
 	}

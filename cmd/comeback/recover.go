@@ -22,6 +22,8 @@ func (a *app) recoverCommand() *cobra.Command {
 live; live changes only at the runbook's switch, after a person has typed the
 name of the target for this very plan, and only if the target is still what it
 was. What is replaced stays, and comes back with: comeback switch-back RUN
+Shell blocks that run in a recovery may change live, too: none runs before the name
+was typed, which is the system's where the runbook switches nothing.
 
 On a terminal it opens the console, which asks for what is not said here. With
 --confirm NAME nobody is asked anything: the moment has to be said too, the run is
@@ -117,7 +119,12 @@ func tellEffects(say *plainWriter, p *recovery.Plan) {
 			say.line("", "%s: %s", part.word, text)
 		}
 	}
+	if n := p.Blocks(); n > 0 {
+		say.line("", "live: %s of the runbook will run, shut off from nothing; nobody can tell beforehand what their scripts change", recovery.FormatCount(n, "block"))
+	}
 	switch {
+	case p.OnlyBlocks():
+		say.line("", "live: its data untouched; what comes back is left beside it, a database running")
 	case p.Confirm != "":
 	case previews(p):
 		say.line("", "live: untouched; the run ends when it is known what would be done")

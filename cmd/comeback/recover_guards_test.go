@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/execute"
@@ -329,5 +330,33 @@ func TestRecover_needsPeople(t *testing.T) {
 			r.run(t.Context(), "recover", book, "--plain", "--to", "latest", "--confirm", p.name(t)).has(t, recovery.Refused, c.says, "without --confirm")
 			r.noRun(t)
 		})
+	}
+}
+
+// Where a runbook switches nothing, a block that a recovery runs may change what is live all
+// the same: it needs the system's name, and what it did is not told as nothing.
+func TestRecover_blocksNeedTheName(t *testing.T) {
+	t.Parallel()
+	p := newPages(t)
+	r := newRig(t)
+	mark := filepath.Join(t.TempDir(), "ran")
+	book := copyBook(t, p.book, "## Switch\n\n```yaml\nswitch: pages\n```\n", fmt.Sprintf("## Tell\n\n```sh\n# run: tell it\n# in: recovery\ntouch %s\n```\n", mark))
+	r.run(t.Context(), "recover", book, "--plain", "--to", "latest").has(t, recovery.Refused, "runs blocks that may change what is live of pages", "--confirm pages")
+	r.noRun(t)
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the block ran")
+	}
+	r.run(t.Context(), "recover", book, "--plain", "--to", "latest", "--confirm", "pages").has(t, recovery.CameBack, "live: 1 block of the runbook will run", "live: its data untouched")
+	if _, err := os.Stat(mark); err != nil {
+		t.Error(err)
+	}
+	state := r.stateOf(t, filepath.Base(r.only(t)))
+	if says := state.LiveSays(time.UTC); says != "data untouched, 1 block has run; what came back lies beside it" {
+		t.Errorf("live is %q", says)
+	}
+	for _, h := range state.HandedOver {
+		if err := os.RemoveAll(h.Place); err != nil {
+			t.Error(err)
+		}
 	}
 }

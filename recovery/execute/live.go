@@ -22,9 +22,9 @@ const confirmedFor = 30 * time.Minute
 var errName = errors.New("nobody has typed the name of what is about to be changed")
 
 // beforeLive proves, immediately before an attempt at a step that writes to
-// anything but scratch, that it may: where it changes live, a person has typed
-// the name for this very plan and the run still holds the target; and every
-// target is the one that was planned for.
+// anything but scratch, that it may: where it changes live, or is a block that
+// may, a person has typed the name for this very plan; where it changes live, the
+// run still holds the target; and every target is the one that was planned for.
 func (x *Executor) beforeLive(ctx context.Context, s recovery.Step) error {
 	var targets []recovery.Target
 	for _, id := range s.Writes {
@@ -36,14 +36,14 @@ func (x *Executor) beforeLive(ctx context.Context, s recovery.Step) error {
 			targets = append(targets, t)
 		}
 	}
-	if x.Plan.ChangesLive(s) {
+	if x.Plan.NeedsName(s) {
 		if err := x.confirmed(s); err != nil {
 			return err
 		}
-		if x.Hold != nil {
-			if err := x.Hold(ctx); err != nil {
-				return err
-			}
+	}
+	if x.Plan.ChangesLive(s) && x.Hold != nil {
+		if err := x.Hold(ctx); err != nil {
+			return err
 		}
 	}
 	for _, t := range targets {
@@ -76,22 +76,24 @@ func (x *Executor) confirmed(s recovery.Step) error {
 // when it comes to that, after all the work before it: no name that was typed counts for it
 // as it is taken up. A run that somebody holds back asks them.
 func Confirmed(p *recovery.Plan, state *recovery.State) error {
-	i := slices.IndexFunc(state.Steps, func(st recovery.StepState) bool {
-		return p.ChangesLive(st.Step) && st.State != recovery.Done && st.State != recovery.Passed && st.State != recovery.Skipped
-	})
-	if i < 0 || state.HeldBackBy != "" || state.Stop != nil || !state.Cleaning.IsZero() { // a run that ends only gives back
+	if state.HeldBackBy != "" || state.Stop != nil || !state.Cleaning.IsZero() { // a run that ends only gives back
 		return nil
 	}
-	why := unconfirmed(p, state, state.Steps[i].Step, state.At, true)
-	if why == "" {
-		return nil
+	for _, st := range state.Steps {
+		if !p.NeedsName(st.Step) || st.State == recovery.Done || st.State == recovery.Passed || st.State == recovery.Skipped {
+			continue
+		}
+		if why := unconfirmed(p, state, st.Step, state.At, true); why != "" {
+			return recovery.Errorf("give it again: --confirm "+recovery.ShellWord(p.Confirm)+"; or take the run up where somebody is there to be asked",
+				"refused: run %s %s, nobody would be there to type its name, and %s", p.Run, p.Does(), why).WithExit(recovery.Refused)
+		}
 	}
-	return recovery.Errorf("give it again: --confirm "+recovery.ShellWord(p.Confirm)+"; or take the run up where somebody is there to be asked",
-		"refused: run %s %s, nobody would be there to type its name, and %s", p.Run, p.Does(), why).WithExit(recovery.Refused)
+	return nil
 }
 
-// unconfirmed is why a step that changes live may not do so; empty where the name counts for
-// it. Where nobody can be asked, a name that counted when the run was taken up counts on.
+// unconfirmed is why a step that changes live, or a block that may, may not do so; empty where
+// the name counts for it. Where nobody can be asked, a name that counted when the run was taken
+// up counts on. For a block it counts for as long as the plan and the operator stay.
 func unconfirmed(p *recovery.Plan, state *recovery.State, s recovery.Step, now time.Time, unattended bool) string {
 	n := len(state.Confirmations)
 	if n == 0 {
@@ -109,7 +111,9 @@ func unconfirmed(p *recovery.Plan, state *recovery.State, s recovery.Step, now t
 		return "more is lost than was said when its name was typed: also rows of " + strings.Join(more, ", ")
 	case begunSince(p, state, c.Seq, s.ID):
 		return ""
-	case state.HeldBackBy != "":
+	case !p.ChangesLive(s) && c.By == state.Lease:
+		return ""
+	case state.HeldBackBy != "" && p.ChangesLive(s):
 		return state.HeldBackBy + " holds the run before that"
 	case c.By != state.Lease:
 		return fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
@@ -184,8 +188,8 @@ func (x *Executor) holdBack(c recovery.Command) error {
 		return x.Plan.ChangesLive(st.Step) && (st.Interrupted || st.State != recovery.ToDo && st.WaitsFor != recovery.WaitName)
 	})
 	switch {
-	case x.Plan.Confirm == "":
-		return recovery.Errorf("", "run %s changes nothing live, so there is nothing to hold it before", x.Plan.Run)
+	case x.Plan.Confirm == "", x.Plan.OnlyBlocks():
+		return recovery.Errorf("", "run %s changes nothing live by itself, so there is nothing to hold it before", x.Plan.Run)
 	case begun:
 		return recovery.Errorf("let it go on, or stop the run: then what it has changed is given back", "%s is being changed already", x.Plan.Confirm)
 	case len(x.state.Confirmations) == 0 || x.state.HeldBackBy != "":

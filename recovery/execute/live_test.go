@@ -497,3 +497,65 @@ func claiming(of recovery.ResourceKind) kind {
 		return recovery.Outcome{}, errors.Join(e.Claim(ctx, thing("a")), e.Claim(ctx, recovery.Resource{Kind: of, ID: "live"}))
 	}}
 }
+
+// A block of a recovery runs only when a person has typed the name for this very plan, however
+// long ago: it keeps the order of the document. A plan without a name is of an earlier version.
+func TestBlock_needsTheName(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		change func(*testing.T, *recovery.Plan, *execute.Options)
+		says   string
+	}{
+		"nobody typed it": {func(_ *testing.T, p *recovery.Plan, o *execute.Options) { livePlan(p, o) }, "nobody has typed its name"},
+		"another plan": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now)
+			past(t, o, now, elsewhere(t))
+		}, "the plan was changed after"},
+		"somebody else": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops2", now)
+		}, "ops2 typed its name, and ops1 commands"},
+		"long ago": {func(t *testing.T, p *recovery.Plan, o *execute.Options) {
+			confirmedBefore(t, p, o, "db1/shop", "ops1", now.Add(-5*time.Hour))
+			past(t, o, now, recovery.RunResumed{By: "ops1", Reason: "its runner had died"})
+		}, ""},
+		"a plan of before": {func(_ *testing.T, p *recovery.Plan, o *execute.Options) { livePlan(p, o); p.Confirm = "" }, ""},
+		"in a rehearsal's box": {func(_ *testing.T, p *recovery.Plan, o *execute.Options) {
+			livePlan(p, o)
+			p.Mode = recovery.Rehearsal
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil, func(p *recovery.Plan, o *execute.Options) {
+				o.Unattended = true
+				c.change(t, p, o)
+			}, shellStep("echo it ran", nil))
+			s := r.run(t)
+			ran := strings.Contains(r.journal(t), `"says":"smoke ended well`)
+			if ran != (c.says == "") || !ran && (s.Exit != recovery.Refused || !strings.Contains(s.Says, c.says)) {
+				t.Errorf("it ran: %v; ended as %s: %s", ran, s.Result, s.Says)
+			}
+		})
+	}
+	// A run is not taken up for a block alone where the change that comes later would be refused.
+	r := newRig(t, []recovery.Kind{(&things{}).noted("k")}, func(p *recovery.Plan, o *execute.Options) {
+		confirmedBefore(t, p, o, "db1/shop", "ops1", now.Add(-5*time.Hour))
+		past(t, o, now, recovery.RunResumed{By: "ops1", Reason: "its runner had died", Unattended: true})
+	}, shellStep("true", nil), writes("1", "live/db", "s"))
+	state := r.State()
+	if err := execute.Confirmed(r.Plan, &state); err == nil || !strings.Contains(err.Error(), "its name was typed") {
+		t.Errorf("taken up: %v", err)
+	}
+}
+
+// What a rehearsal's step was done on in place of the real thing is recorded with it.
+func TestStep_standIn(t *testing.T) {
+	th := &things{}
+	s := step("1", "k")
+	s.StandIn = "scratch, in place of /srv/shop"
+	state := newRig(t, []recovery.Kind{th.noted("k")}, unattended, s, step("2", "k")).run(t)
+	for id, want := range map[string]string{"1": s.StandIn, "2": ""} {
+		if got := state.Step(id).Outcome.Facts[recovery.FactStandIn]; got != want {
+			t.Errorf("step %s was done on %q, want %q", id, got, want)
+		}
+	}
+}

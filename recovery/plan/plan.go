@@ -80,6 +80,9 @@ func Make(o Options) (*recovery.Plan, error) {
 		return nil, err
 	}
 	b.protectAll()
+	if p.Confirm == "" && p.OnlyBlocks() {
+		p.Confirm = p.System
+	}
 	if len(p.Steps) == 0 {
 		return nil, recovery.Errorf("give a stage a block with `restore: COMPONENT`", "nothing in the runbook runs in a %s", o.Mode).WithExit(recovery.Usage)
 	}

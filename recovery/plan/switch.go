@@ -293,9 +293,21 @@ func switches(stages ...runbooks.Stage) []string {
 // Switched lists the components whose live targets a recovery writes to.
 func Switched(rb *runbooks.Runbook) []recovery.Component { return switchedIn(rb, rb.Stages...) }
 
-// ChangesLive reports whether a recovery changes what is live in a stage of a runbook.
+// ChangesLive reports whether a recovery changes what is live in a stage of a runbook, or may,
+// because it runs a block there.
 func ChangesLive(rb *runbooks.Runbook, stage runbooks.Stage) bool {
-	return len(switchedIn(rb, stage)) > 0
+	return len(switchedIn(rb, stage)) > 0 || slices.ContainsFunc(stage.Blocks, runsInRecovery)
+}
+
+// runsInRecovery reports whether a block is a script that a recovery runs.
+func runsInRecovery(b runbooks.Block) bool {
+	switch b := b.(type) {
+	case runbooks.Shell:
+		return b.In != runbooks.InRehearsal
+	case runbooks.ShellWait:
+		return b.In != runbooks.InRehearsal
+	}
+	return false
 }
 
 func switchedIn(rb *runbooks.Runbook, stages ...runbooks.Stage) []recovery.Component {

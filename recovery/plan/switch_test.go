@@ -110,11 +110,85 @@ func TestChangesLive(t *testing.T) {
 	rb := &runbooks.Runbook{
 		Components: []runbooks.Component{{Name: "database", Kind: "postgres"}, {Name: "stats", Kind: "postgres", Settings: map[string][]string{"into": {recovery.IntoHandOver}}}},
 		Stages: []runbooks.Stage{{Name: "Check"}, {Name: "Switch", Blocks: []runbooks.Block{runbooks.Switch{Components: []string{"stats", "database"}}}},
-			{Name: "Hand over", Blocks: []runbooks.Block{runbooks.Switch{Components: []string{"stats"}}}}},
+			{Name: "Hand over", Blocks: []runbooks.Block{runbooks.Switch{Components: []string{"stats"}}}},
+			{Name: "Test", Blocks: []runbooks.Block{runbooks.Shell{In: runbooks.InRecovery}}}, {Name: "Wait", Blocks: []runbooks.Block{runbooks.ShellWait{Shell: runbooks.Shell{In: runbooks.InBoth}}}},
+			{Name: "Rehearse", Blocks: []runbooks.Block{runbooks.Shell{In: runbooks.InRehearsal}, runbooks.ShellWait{Shell: runbooks.Shell{In: runbooks.InRehearsal}}}}},
 	}
-	for i, want := range []bool{false, true, false} {
+	for i, want := range []bool{false, true, false, true, true, false} {
 		if got := plan.ChangesLive(rb, rb.Stages[i]); got != want {
 			t.Errorf("%s changes live: %v, want %v", rb.Stages[i].Name, got, want)
+		}
+	}
+}
+
+// A recovery that switches nothing and runs a block may change what is live all the same: the
+// system's name is typed for it. A rehearsal's blocks are shut off from it.
+func TestMake_confirmsBlocks(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode    recovery.Mode
+		block   runbooks.Block
+		confirm string
+	}{
+		"a block":               {recovery.Recovery, runbooks.Shell{Name: "page", In: runbooks.InRecovery}, "shop"},
+		"a wait":                {recovery.Recovery, runbooks.ShellWait{Shell: runbooks.Shell{Name: "page", In: runbooks.InBoth}}, "shop"},
+		"none":                  {recovery.Recovery, runbooks.Shell{Name: "page", In: runbooks.InRehearsal}, ""},
+		"a rehearsal's":         {recovery.Rehearsal, runbooks.Shell{Name: "page", In: runbooks.InBoth}, ""},
+		"a check is no block's": {recovery.Recovery, runbooks.SQLCheck{Name: "orders", On: "database", Query: "select 1", Expect: "= 1"}, ""},
+	} {
+		p, err := makePlan(t, func(o *plan.Options) {
+			rb := *o.Runbook
+			rb.Stages = []runbooks.Stage{{Name: "Restore", Blocks: []runbooks.Block{runbooks.Restore{Components: []string{"database"}}, c.block}}}
+			o.Runbook, o.Mode = &rb, c.mode
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Confirm != c.confirm || p.OnlyBlocks() != (c.confirm != "") {
+			t.Errorf("%s: confirmed by %q, want %q", name, p.Confirm, c.confirm)
+		}
+		if does := p.Does(); c.confirm != "" && does != "runs blocks that may change what is live of shop" {
+			t.Errorf("%s: it %s", name, does)
+		}
+		for _, s := range p.Steps {
+			if p.NeedsName(s) != (c.confirm != "" && s.IsBlock()) {
+				t.Errorf("%s: %s needs the name: %v", name, s.ID, p.NeedsName(s))
+			}
+		}
+	}
+}
+
+// A rehearsal restores on a stand-in what a recovery switches; what a recovery leaves in what is
+// new is restored as a rehearsal does it.
+func TestMake_standIn(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*plan.Options)
+		want   string
+	}{
+		"switched":   {func(o *plan.Options) { *o = switching(*o, "database") }, "scratch, in place of the live database"},
+		"not":        {func(o *plan.Options) { *o = switching(*o) }, ""},
+		"a recovery": {func(o *plan.Options) { *o = switching(*o); o.Mode = recovery.Recovery }, ""},
+		"handed over": {func(o *plan.Options) {
+			*o = switching(*o, "database")
+			rb := *o.Runbook
+			rb.Components = slices.Clone(rb.Components)
+			for i := range rb.Components {
+				rb.Components[i].Settings = map[string][]string{"into": {recovery.IntoHandOver}}
+			}
+			o.Runbook = &rb
+		}, ""},
+	} {
+		p, err := makePlan(t, c.change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range p.Steps {
+			want := c.want
+			if !strings.HasPrefix(s.ID, "database.") { // it restores nothing
+				want = ""
+			}
+			if s.StandIn != want {
+				t.Errorf("%s: %s is done on %q, want %q", name, s.ID, s.StandIn, want)
+			}
 		}
 	}
 }
