@@ -58,7 +58,19 @@ func TestMostNeeds(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, need, ok)
 		}
 	}
+	// One that shrank is chosen by nobody but a person: whether it is to be so is not known.
 	e := healthy()
+	edit(e, "nearby", "database", func(s *recovery.Survey) {
+		for i := range s.Backups {
+			s.Backups[i].Holds = recovery.Holds{Bytes: 13_100_000_000, Series: "files of 1"}
+		}
+		s.Backups[5].Holds.Bytes = 31_000_000
+	})
+	among := 0
+	if need, ok := check.MostNeeds(e.Catalogue, e.Proofs, "database", []string{"nearby", "offsite"}, e.At, e.Rehearse, func(n int) int { among = n; return 5 }); !ok || among != 11 || need.Copy != "offsite" {
+		t.Errorf("among %d it chooses %+v, %v", among, need, ok)
+	}
+	e = healthy()
 	e.Catalogue.Surveys = nil
 	if need, ok := check.MostNeeds(e.Catalogue, e.Proofs, "database", []string{"nearby"}, e.At, e.Rehearse, nil); ok {
 		t.Errorf("without a backup: %+v", need)
