@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"comeback/recovery"
@@ -25,26 +24,20 @@ func AskEach[Says any](ctx context.Context, copies []recovery.Copy, open func(co
 	})
 }
 
-// InEach asks every copy at once, as it is now, and gives the failures by the copies' names.
+// InEach is [AskEach] of what is done and has no answer, and gives the failures by the copies'
+// names.
 func InEach(ctx context.Context, copies []recovery.Copy, open func(context.Context, recovery.Copy) (storage.Store, error), do func(context.Context, string, storage.Store) error) map[string]error {
-	ctx, cancel := context.WithTimeout(ctx, eachTime)
-	defer cancel()
-	var wait sync.WaitGroup
-	var mu sync.Mutex
 	failed := map[string]error{}
-	for _, c := range copies {
-		wait.Go(func() {
-			store, err := open(ctx, c)
-			if err == nil {
-				err = do(ctx, c.Name, storage.Current(store))
-			}
-			if err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed[c.Name] = err
-			}
-		})
+	for i, err := range storage.InEach(ctx, copies, eachTime, func(ctx context.Context, c recovery.Copy) error {
+		store, err := open(ctx, c)
+		if err != nil {
+			return err
+		}
+		return do(ctx, c.Name, storage.Current(store))
+	}) {
+		if err != nil {
+			failed[copies[i].Name] = err
+		}
 	}
-	wait.Wait()
 	return failed
 }

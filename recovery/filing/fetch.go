@@ -44,6 +44,8 @@ type Fetched struct {
 func Fetch(ctx context.Context, home runner.Home, c Copies) (Fetched, error) {
 	g := newGathering(home, c.System)
 	unread := backup.InEach(ctx, c.Copies, c.Open, g.copy)
+	g.mu.Lock() // one that gives no answer may still be at it
+	defer g.mu.Unlock()
 	f := g.came
 	f.Unread = unread
 	if g.looked == 0 {
