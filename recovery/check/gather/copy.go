@@ -17,8 +17,6 @@ const copyWithin = time.Minute
 
 // copy looks at a copy beside its backups.
 func (o Options) copy(ctx context.Context, c recovery.Copy) check.Copy {
-	ctx, cancel := context.WithTimeout(ctx, copyWithin)
-	defer cancel()
 	seen := check.Copy{Copy: c}
 	for _, field := range []*string{&seen.URL, &seen.Region, &seen.Endpoint, &seen.Copy.Account} {
 		if v, err := o.Expand(*field); err == nil {

@@ -63,9 +63,15 @@ func Look(ctx context.Context, o Options) (check.Evidence, error) {
 	}
 	o.Waits("looking at the locks")
 	var wait sync.WaitGroup
-	for i := range e.Copies {
-		wait.Go(func() { o.locks(ctx, &e.Copies[i], e.Catalogue) })
-	}
+	wait.Go(func() {
+		e.Copies = each(ctx, e.Copies, locksWithin, func(ctx context.Context, seen check.Copy) check.Copy {
+			o.locks(ctx, &seen, e.Catalogue)
+			return seen
+		}, func(seen check.Copy, err error) check.Copy {
+			seen.Locks = check.Locks{Of: 1, Err: err}
+			return seen
+		})
+	})
 	wait.Go(func() { e.Identities = o.identities(ctx, e.Catalogue) })
 	wait.Wait()
 	holdLog(&e)
@@ -94,13 +100,12 @@ func (o Options) sideBySide(ctx context.Context, e *check.Evidence) error {
 	var wait sync.WaitGroup
 	var errSurvey error
 	copies := plan.Copies(o.Runbook)
-	e.Copies = make([]check.Copy, len(copies))
 	wait.Go(func() {
 		e.Catalogue, errSurvey = o.Survey(ctx, catalogue.Options{Components: e.Components, Copies: copies, Engines: o.Engines, OpenStore: o.Open, Progress: o.Progress})
 	})
-	for i, c := range copies {
-		wait.Go(func() { e.Copies[i] = o.copy(ctx, c) })
-	}
+	wait.Go(func() {
+		e.Copies = each(ctx, copies, copyWithin, o.copy, func(c recovery.Copy, err error) check.Copy { return check.Copy{Copy: c, Err: err} })
+	})
 	wait.Go(func() { e.Servers = o.servers(ctx) })
 	wait.Go(func() { e.Switches = o.switches() })
 	sources := make([]check.Source, len(e.Components))
@@ -114,6 +119,17 @@ func (o Options) sideBySide(ctx context.Context, e *check.Evidence) error {
 		e.Sources[c.Name] = sources[i]
 	}
 	return errSurvey
+}
+
+// each looks at all copies side by side; silent is the evidence that one gives no answer.
+func each[Of any](ctx context.Context, all []Of, within time.Duration, look func(context.Context, Of) check.Copy, silent func(Of, error) check.Copy) (seen []check.Copy) {
+	for _, a := range storage.Each(ctx, all, within, func(ctx context.Context, of Of) (check.Copy, error) { return look(ctx, of), nil }) {
+		if a.Err != nil {
+			a.Says = silent(a.Of, a.Err)
+		}
+		seen = append(seen, a.Says)
+	}
+	return seen
 }
 
 // source looks whether a component's source has changed.

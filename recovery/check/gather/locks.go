@@ -30,8 +30,6 @@ func (o Options) locks(ctx context.Context, seen *check.Copy, cat catalogue.Cata
 	if seen.Err != nil || seen.Locking == nil || !seen.Locking.Able {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, locksWithin)
-	defer cancel()
 	store, err := o.Open(ctx, seen.Copy)
 	if err != nil {
 		seen.Locks = check.Locks{Of: 1, Err: err}
