@@ -29,6 +29,25 @@ func frames(d *driver) string {
 	return b.String()
 }
 
+// turns lets a console go to the wait that another one begins with, where it shows a wait
+// that was there before: what a person may have begun to answer stays on their screen, and a
+// new one begins with what keeps a machine waiting.
+func turns(t *testing.T, lost, attached *driver) {
+	t.Helper()
+	s, ok := attached.m.top().screen.(*waitingScreen)
+	if !ok {
+		return
+	}
+	if first := waitKey(attached.m.run.waits()[0]); s.wait != first {
+		t.Errorf("it begins with %s, not with %s", s.wait, first)
+	}
+	for range attached.m.run.waits() {
+		if shown, ok := lost.m.top().screen.(*waitingScreen); ok && shown.wait != s.wait {
+			lost.press("w")
+		}
+	}
+}
+
 // TestReturn_TheScreenIsTheOneThatWasLost lets a run do things at random under a
 // console that looks from the first event on. Another one that attaches in the
 // middle shows the same at once, and still at the end.
@@ -42,6 +61,7 @@ func TestReturn_TheScreenIsTheOneThatWasLost(t *testing.T) {
 			twoCopies(desk)
 			first := drive(t, desk, Options{Start: Start{Session: desk.session}})
 			started(desk)
+			first.hears(desk.session)
 			happens := func(n int) {
 				for range n {
 					first.clock = first.clock.Add(time.Duration(r.IntN(90)) * time.Second)
@@ -54,6 +74,7 @@ func TestReturn_TheScreenIsTheOneThatWasLost(t *testing.T) {
 			second.hears(desk.session)
 			second.until("the log", func() bool { return len(second.m.run.log) == len(first.m.run.log) })
 			second.clock = first.clock
+			turns(t, first, second)
 			if diff := cmp.Diff(frames(first), frames(second)); diff != "" {
 				t.Fatalf("after %d events (-lost +attached):\n%s", len(desk.session.events), diff)
 			}

@@ -214,16 +214,9 @@ func TestExport_ended(t *testing.T) {
 	untilEnd(t, run)
 
 	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() {
-		// The script is kept as an artifact before it runs.
-		for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
-			if found, err := filepath.Glob(filepath.Join(r.state, "runs", "*", "artifacts", "*.sh")); err == nil && len(found) > 0 {
-				cancel(errors.New("interrupted by ctrl-c"))
-			}
-		}
-	}()
 	interrupted := filepath.Base(r.begun(t, func() {
-		if got := r.run(ctx, "rehearse", p.book, "--plain"); got.code != recovery.Interrupted {
+		interrupt := func() { cancel(errors.New("interrupted by ctrl-c")) }
+		if got := r.seen(ctx, "] run: take long", interrupt, "rehearse", p.book, "--plain"); got.code != recovery.Interrupted {
 			t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 		}
 	}))

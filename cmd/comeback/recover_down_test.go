@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -152,14 +151,25 @@ func kill(t *testing.T, data string) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	for ctx.Err() == nil { // its children notice
-		if pids, err := postgres.Processes(data); err != nil || len(pids) == 0 {
+	limit := time.After(3 * time.Minute) // only how long a failure takes
+	for {
+		left, err := postgres.Processes(data) // its children notice
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(left) == 0 {
 			return
 		}
+		ended, err := afterProcess(left[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+		case <-limit:
+			t.Fatal("the server does not end")
+		}
 	}
-	t.Fatal("the server does not end")
 }
 
 // The server of a database is gone, and nothing else of its host is left: the recovery is

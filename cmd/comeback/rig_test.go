@@ -364,12 +364,17 @@ type output struct {
 }
 
 func (r *rig) run(ctx context.Context, args ...string) output {
-	var stdout, stderr bytes.Buffer
-	code := r.app(&stdout, &stderr).run(ctx, args)
+	return r.seen(ctx, "", nil, args...)
+}
+
+// seen is run that calls a function as soon as a text stands in what is printed.
+func (r *rig) seen(ctx context.Context, text string, seen func(), args ...string) output {
+	stdout, stderr := &screen{watch: text, seen: seen}, &bytes.Buffer{}
+	code := r.app(stdout, stderr).run(ctx, args)
 	if err := exitNamed(args, code); err != nil {
 		r.t.Error(err)
 	}
-	return output{code, stdout.String(), stderr.String()}
+	return output{code, stdout.text.String(), stderr.String()}
 }
 
 // app is the program in this process, in the rig's surroundings.

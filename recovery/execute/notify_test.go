@@ -14,30 +14,38 @@ import (
 	"comeback/recovery/execute"
 )
 
-// calling is a run that waits for ticks and calls a person by a command.
-func calling(t *testing.T, words ...string) *rig {
+// calling is a run that waits for ticks and calls a person by a command, and tells when that
+// call is over.
+func calling(t *testing.T, words ...string) (*rig, <-chan struct{}) {
+	over := make(chan struct{}, 16)
 	return newRig(t, nil, func(p *recovery.Plan, o *execute.Options) {
 		p.Notify = words
 		p.Needs = map[string]string{"SHOP_KEY": "from the vault"}
-	}, ticks("one"))
+		hears := o.Event
+		o.Event = func(e recovery.Event) {
+			if hears(e); e.Type == (recovery.Notified{}).EventType() {
+				over <- struct{}{}
+			}
+		}
+	}, ticks("one")), over
 }
 
-// called runs it, ticking when the call is over if it says so.
-func called(t *testing.T, r *rig) recovery.State {
+// called runs it, ticking when the call is over.
+func called(t *testing.T, words ...string) (*rig, recovery.State) {
 	t.Helper()
+	r, over := calling(t, words...)
 	r.environ["SHOP_KEY"] = "hunter2"
 	go func() {
-		<-r.waiting
-		for tick := time.NewTicker(time.Millisecond); t.Context().Err() == nil; <-tick.C {
-			if s := r.State(); len(s.Notifications) > 0 {
-				break
-			}
+		select {
+		case <-over:
+		case <-t.Context().Done():
+			return
 		}
 		if err := r.Do(recovery.Command{Kind: recovery.DoTick, Step: "t", How: recovery.TickDone, By: "ops1"}); err != nil {
 			t.Error(err)
 		}
 	}()
-	return r.run(t)
+	return r, r.run(t)
 }
 
 // The command is its words, no shell; what has happened is in its environment;
@@ -50,8 +58,7 @@ func TestNotify(t *testing.T) {
 { echo "$# <$1> <$2>"; echo "$COMEBACK_EVENT|$COMEBACK_TEXT|$COMEBACK_RUN|$COMEBACK_SYSTEM|$COMEBACK_MODE|$SHOP_KEY|${SSH_AUTH_SOCK:-none}|$(pwd)"; } >>`+out+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	r := calling(t, script, "$(touch /tmp/x); a b", "`id`")
-	s := called(t, r)
+	r, s := called(t, script, "$(touch /tmp/x); a b", "`id`")
 	if s.Result != recovery.ResultPassed || len(s.Notifications) != 1 || s.Notifications[0].Error != "" || s.Notifications[0].About != "ticks: waits for ticks" {
 		t.Errorf("ended as %s, %+v", s.Result, s.Notifications)
 	}
@@ -84,8 +91,7 @@ func TestNotify_fails(t *testing.T) {
 		"in silence": {[]string{"/bin/false"}, "/bin/false: exit status 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := calling(t, test.words...)
-			s := called(t, r)
+			r, s := called(t, test.words...)
 			if s.Result != recovery.ResultPassed || len(s.Notifications) != 1 || !strings.Contains(s.Notifications[0].Error, test.want) {
 				t.Errorf("ended as %s, %+v", s.Result, s.Notifications)
 			}
@@ -110,7 +116,7 @@ func TestNotify_leavesSomethingBehind(t *testing.T) {
 			}
 		}
 	})
-	s := called(t, calling(t, "/bin/sh", "-c", "sleep 60 & echo $! >>"+pids))
+	_, s := called(t, "/bin/sh", "-c", "sleep 60 & echo $! >>"+pids)
 	if len(s.Notifications) != 1 || s.Notifications[0].Error != "" {
 		t.Errorf("%+v", s.Notifications)
 	}
@@ -119,7 +125,7 @@ func TestNotify_leavesSomethingBehind(t *testing.T) {
 // A call that hangs holds up neither the run nor, for long, its end.
 func TestNotify_hangs(t *testing.T) {
 	dir := t.TempDir()
-	r := calling(t, "/bin/sh", "-c", `[ $COMEBACK_EVENT = ended ] || { echo $$ >`+dir+`/pid; exec sleep 600; }`)
+	r, _ := calling(t, "/bin/sh", "-c", `[ $COMEBACK_EVENT = ended ] || { echo $$ >`+dir+`/pid; exec sleep 600; }`)
 	go func() {
 		<-r.waiting
 		if err := r.Do(recovery.Command{Kind: recovery.DoTick, Step: "t", How: recovery.TickDone, By: "ops1"}); err != nil {

@@ -226,11 +226,18 @@ func TestResume_people(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			if test.asks != "" {
+				asked := func() bool {
+					s := r.State()
+					w := s.Waits()
+					return len(w) == 1 && w[0].WaitsFor == test.asks
+				}
 				go func() {
-					for look := time.NewTicker(time.Millisecond); ctx.Err() == nil; <-look.C {
-						s := r.State()
-						if w := s.Waits(); len(w) == 1 && w[0].WaitsFor == test.asks {
-							cancel()
+					defer cancel()
+					for !asked() {
+						select {
+						case <-r.waiting:
+						case <-ctx.Done():
+							return
 						}
 					}
 				}()

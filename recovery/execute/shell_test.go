@@ -98,7 +98,10 @@ func TestShell_ends(t *testing.T) {
 		for _, mode := range []recovery.Mode{recovery.Rehearsal, recovery.Recovery} {
 			t.Run(name+" "+string(mode), func(t *testing.T) {
 				t.Parallel()
-				ready := filepath.Join(t.TempDir(), "ready")
+				ready := filepath.Join(t.TempDir(), "ready") // which the block opens when it may be ended
+				if err := syscall.Mkfifo(ready, 0o600); err != nil {
+					t.Fatal(err)
+				}
 				bound := kind{"bind", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
 					return recovery.Outcome{Bindings: []recovery.Binding{{Component: "ready", URL: ready, Scratch: true}}}, nil
 				}}
@@ -110,14 +113,22 @@ func TestShell_ends(t *testing.T) {
 				}, step("1", "bind"), block)
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
-				go func() {
-					for ctx.Err() == nil {
-						if _, err := os.Stat(ready); err == nil {
-							stop()
-						}
+				var opened sync.WaitGroup
+				opened.Go(func() {
+					f, err := os.Open(ready)
+					if err == nil {
+						err = f.Close()
 					}
-				}()
+					if err != nil {
+						t.Error(err)
+					}
+					stop()
+				})
 				s, err := r.Run(ctx)
+				if f, err := os.OpenFile(ready, os.O_RDWR, 0); err != nil || f.Close() != nil { // where the block never did
+					t.Error(err)
+				}
+				opened.Wait()
 				if err != nil || s.Result != recovery.ResultInterrupted {
 					t.Errorf("ended as %s, %v", s.Result, err)
 				}
