@@ -242,12 +242,6 @@ type sent struct {
 	copies, spooled []string
 }
 
-// answer is one copy's.
-type answer struct {
-	copy string
-	err  error
-}
-
 // one pushes one file: nil means the quorum and the spool have it durably. Copies that
 // did not answer a moment ago, and those for which the spool keeps it already, are asked
 // only where the quorum cannot do without them. Only one that the server has asked for
@@ -258,95 +252,20 @@ func (p *pusher) one(ctx context.Context, name, path string, inMemory bool) (sen
 		return sent{}, err
 	}
 	defer e.drop()
-	s := sent{digest: e.SHA256}
-	kept, err := p.spool.kept(e)
-	if err != nil {
-		return s, err
+	d := delivery{pusher: p, entry: e, sent: sent{digest: e.SHA256}, answers: make(chan answer, len(p.Copies))}
+	if d.kept, err = p.spool.kept(e); err != nil {
+		return d.sent, err
 	}
 	asked, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan answer, len(p.Copies))
-	var pending []string
-	var spare []Copy
-	ask := func(c Copy) {
-		pending = append(pending, c.Name)
-		sending := *e // e moves into the spool while those that are late are still at it
-		go func() { answers <- answer{c.Name, p.send(asked, c, &sending)} }()
+	d.begin(asked)
+	if err := d.hear(ctx, asked); err != nil {
+		return d.sent, err
 	}
-	for _, c := range p.Copies {
-		if len(p.Copies)-len(spare) > p.Quorum && (slices.Contains(kept, c.Name) || p.spool.isDown(c.Name, p.Now())) {
-			spare = append(spare, c)
-		} else {
-			ask(c)
-		}
+	if len(d.sent.copies) < p.Quorum {
+		return d.sent, recovery.Errorf("the server tries again by itself; see comeback check", "%d of %d copies have it, and the quorum is %d: %w",
+			len(d.sent.copies), len(p.Copies), p.Quorum, errors.Join(d.refused...))
 	}
-	var refused []error
-	missed := func(copy string, err error) {
-		p.spool.setDown(copy, p.Now())
-		s.spooled = append(s.spooled, copy)
-		refused = append(refused, fmt.Errorf("%s: %w", copy, err))
-	}
-	patience := p.patience(e.size)
-	silent := time.NewTimer(patience)
-	defer silent.Stop()
-	var late <-chan time.Time
-	for len(pending) > 0 {
-		select {
-		case a := <-answers:
-			if !slices.Contains(pending, a.copy) {
-				continue // nobody waits for it any more
-			}
-			pending = slices.DeleteFunc(pending, func(c string) bool { return c == a.copy })
-			switch {
-			case a.err == nil:
-				p.spool.setUp(a.copy)
-				if s.copies = append(s.copies, a.copy); len(s.copies) == p.Quorum {
-					timer := time.NewTimer(p.Wait)
-					defer timer.Stop()
-					late = timer.C
-				}
-			case errors.Is(a.err, ErrOther):
-				refused = append(refused, fmt.Errorf("%s: %w", a.copy, a.err))
-				return s, recovery.Errorf("find out which of two servers archives into this copy, and give one of them another place", "%w", errors.Join(refused...)).WithExit(recovery.Refused)
-			default:
-				missed(a.copy, a.err)
-			}
-		case <-late:
-			for _, copy := range pending {
-				missed(copy, noAnswer(p.Wait))
-			}
-			pending = nil
-		case <-silent.C:
-			for _, copy := range pending {
-				missed(copy, noAnswer(patience))
-			}
-			pending = nil
-		case <-ctx.Done():
-			return s, context.Cause(ctx)
-		}
-		if len(s.copies)+len(pending) < p.Quorum && len(spare) > 0 {
-			for _, c := range spare {
-				ask(c)
-			}
-			spare = nil
-			silent.Reset(patience)
-		}
-	}
-	if len(s.copies) < p.Quorum {
-		return s, recovery.Errorf("the server tries again by itself; see comeback check", "%d of %d copies have it, and the quorum is %d: %w",
-			len(s.copies), len(p.Copies), p.Quorum, errors.Join(refused...))
-	}
-	for _, c := range spare {
-		s.spooled = append(s.spooled, c.Name)
-	}
-	if !slices.ContainsFunc(s.spooled, func(c string) bool { return !slices.Contains(kept, c) }) {
-		return s, nil // none lacks it for which the spool does not keep it already
-	}
-	e.Lacking = s.spooled
-	if err := e.keep(s.copies); err != nil {
-		lack := strings.Join(s.spooled, ", ")
-		return s, recovery.Errorf(fmt.Sprintf("make room in %s, or bring %s back; or take it out of the runbook, and give up what it lacks: comeback wal push RUNBOOK --catch-up --forget %s", p.Spool, lack, strings.Join(s.spooled, ",")),
-			"%s has it, but %s does not, and the spool does not take what it lacks: %w", strings.Join(s.copies, ", "), lack, err)
-	}
-	return s, nil
+	err = d.keep()
+	return d.sent, err
 }
