@@ -199,94 +199,126 @@ func beforeShrinking(s recovery.Survey, meant []recovery.Backup) map[string]bool
 // those of which it is sure. The last before the newest shrank stay, unless one that did is
 // meant to be so. Days are those of the zone of now.
 func Retain(s recovery.Survey, keep Keep, now time.Time, proven func(recovery.Backup) []Prover, meant []recovery.Backup) []Kept {
-	all := make([]Kept, len(s.Backups))
+	r := retention{all: make([]Kept, len(s.Backups)), now: now}
 	for i, b := range s.Backups {
-		all[i].Backup = b
+		r.all[i].Backup = b
 	}
-	slices.SortStableFunc(all, func(a, b Kept) int { return cmp.Or(a.claims().Compare(b.claims()), cmp.Compare(a.ID, b.ID)) })
-	newest, newestProven, usableProven := -1, map[Prover]int{}, map[Prover]int{}
-	for i, k := range all {
-		if k.Problem == "" {
-			newest = i
-		}
-		if proven == nil {
-			continue
-		}
-		for _, p := range proven(k.Backup) {
-			newestProven[p] = i
-			if k.Problem == "" {
-				usableProven[p] = i
-			}
-		}
-	}
-	stay := func(i int, format string, args ...any) {
-		if i >= 0 {
-			all[i].Why = append(all[i].Why, fmt.Sprintf(format, args...))
-		}
-	}
-	stay(newest, "the newest")
-	if whole := newestWhole(all); whole != newest {
-		stay(whole, "the newest without exceptions")
-	}
-	if stored := newestStored(all); stored != newest {
-		stay(stored, "the newest by the clock of its store")
-	}
-	for _, p := range slices.SortedFunc(maps.Keys(newestProven), Prover.compare) {
-		if _, proven := usableProven[Prover{Signer: p.Signer}]; p.Unchecked && proven {
-			continue
-		}
-		stay(newestProven[p], "%s", p.why())
-		if i, ok := usableProven[p]; ok && i != newestProven[p] {
-			stay(i, "%s, of those that can be restored", p.why())
-		}
+	slices.SortStableFunc(r.all, func(a, b Kept) int { return cmp.Or(a.claims().Compare(b.claims()), cmp.Compare(a.ID, b.ID)) })
+	r.newest()
+	if proven != nil {
+		r.proven(proven)
 	}
 	before := beforeShrinking(s, meant)
-	for i, k := range all {
+	for i, k := range r.all {
 		if before[k.ID] {
-			stay(i, "one of the last before they shrank")
+			r.stay(i, "one of the last before they shrank")
 		}
 	}
 	if keep == (Keep{}) {
-		for i := range all {
-			stay(i, "nothing is to go")
+		for i := range r.all {
+			r.stay(i, "nothing is to go")
 		}
-		return all
+		return r.all
 	}
-	sure := func(k Kept) bool { return k.there() && !k.doubtful(now) }
+	for _, rule := range keep.rules() {
+		r.keeps(rule)
+	}
+	r.withoutNewer()
+	return r.all
+}
+
+// retention is what stays of a component's backups, in the order of time, while that is judged.
+type retention struct {
+	all []Kept
+	now time.Time
+}
+
+// stay says why a backup stays; -1 is none.
+func (r *retention) stay(i int, format string, args ...any) {
+	if i >= 0 {
+		r.all[i].Why = append(r.all[i].Why, fmt.Sprintf(format, args...))
+	}
+}
+
+// newest lets the newest stay that can be restored, as a whole, and by each clock.
+func (r *retention) newest() {
+	newest := -1
+	for i, k := range r.all {
+		if k.Problem == "" {
+			newest = i
+		}
+	}
+	r.stay(newest, "the newest")
+	if whole := newestWhole(r.all); whole != newest {
+		r.stay(whole, "the newest without exceptions")
+	}
+	if stored := newestStored(r.all); stored != newest {
+		r.stay(stored, "the newest by the clock of its store")
+	}
+}
+
+// proven lets the newest stay that each signer has proven.
+func (r *retention) proven(by func(recovery.Backup) []Prover) {
+	newest, usable := map[Prover]int{}, map[Prover]int{}
+	for i, k := range r.all {
+		for _, p := range by(k.Backup) {
+			newest[p] = i
+			if k.Problem == "" {
+				usable[p] = i
+			}
+		}
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(newest), Prover.compare) {
+		if _, proven := usable[Prover{Signer: p.Signer}]; p.Unchecked && proven {
+			continue
+		}
+		r.stay(newest[p], "%s", p.why())
+		if i, ok := usable[p]; ok && i != newest[p] {
+			r.stay(i, "%s, of those that can be restored", p.why())
+		}
+	}
+}
+
+// keeps lets stay what a rule keeps: of those of which it is sure when they were taken; of
+// these with what was left or damaged; and of those in doubt by either clock.
+func (r *retention) keeps(rule rule) {
+	zone := r.now.Location()
+	sure := func(k Kept) bool { return k.there() && !k.doubtful(r.now) }
 	whole := func(k Kept) bool { return sure(k) && k.Problem == "" }
-	for _, r := range keep.rules() {
-		for i, period := range r.newest(all, whole, Kept.claims, now.Location()) {
-			stay(i, "the newest of the %s %s", r.name, period)
-		}
-		for i, period := range r.newest(all, sure, Kept.claims, now.Location()) {
-			switch {
-			case all[i].Left:
-				stay(i, "the newest of the %s %s on a timeline that was left: the component's timeline brings it back", r.name, period)
-			case all[i].Problem != "":
-				stay(i, "it would be the newest of the %s %s, and was damaged: look for its parts before it goes", r.name, period)
-			}
-		}
-		for i, period := range r.newest(all, Kept.there, Kept.claims, now.Location()) {
-			if all[i].doubtful(now) {
-				stay(i, "the newest of the %s %s by what it says of itself", r.name, period)
-			}
-		}
-		for i, period := range r.newest(all, Kept.there, Kept.storedAt, now.Location()) {
-			if all[i].doubtful(now) {
-				stay(i, "the newest of the %s %s by the clock of its store", r.name, period)
-			}
+	for i, period := range rule.newest(r.all, whole, Kept.claims, zone) {
+		r.stay(i, "the newest of the %s %s", rule.name, period)
+	}
+	for i, period := range rule.newest(r.all, sure, Kept.claims, zone) {
+		switch {
+		case r.all[i].Left:
+			r.stay(i, "the newest of the %s %s on a timeline that was left: the component's timeline brings it back", rule.name, period)
+		case r.all[i].Problem != "":
+			r.stay(i, "it would be the newest of the %s %s, and was damaged: look for its parts before it goes", rule.name, period)
 		}
 	}
+	for i, period := range rule.newest(r.all, Kept.there, Kept.claims, zone) {
+		if r.all[i].doubtful(r.now) {
+			r.stay(i, "the newest of the %s %s by what it says of itself", rule.name, period)
+		}
+	}
+	for i, period := range rule.newest(r.all, Kept.there, Kept.storedAt, zone) {
+		if r.all[i].doubtful(r.now) {
+			r.stay(i, "the newest of the %s %s by the clock of its store", rule.name, period)
+		}
+	}
+}
+
+// withoutNewer lets stay what cannot be restored, where nothing that is surely newer can.
+func (r *retention) withoutNewer() {
 	newestSure := -1
-	for i, k := range all {
-		if k.Problem == "" && !k.ahead(now) {
+	for i, k := range r.all {
+		if k.Problem == "" && !k.ahead(r.now) {
 			newestSure = i
 		}
 	}
-	for i := range all {
-		if all[i].Problem != "" && i > newestSure {
-			stay(i, "it cannot be restored, and nothing that is surely newer can")
+	for i := range r.all {
+		if r.all[i].Problem != "" && i > newestSure {
+			r.stay(i, "it cannot be restored, and nothing that is surely newer can")
 		}
 	}
-	return all
 }

@@ -22,87 +22,128 @@ import (
 // the tree itself stays private then. It may be repeated; a tree that is live by now was
 // dressed.
 func (a args) dress(pair exchange.Pair) (remarks, toDo []string, err error) {
-	if a.Beside != "" { // it comes from no backup
-		return nil, nil, nil
-	}
-	list, err := os.ReadFile(filepath.Join(filepath.Dir(pair.Beside), recovery.UndescribedFile))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0 {
-		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("read which directories the backup does not describe: %w", err)
-	}
-	if id, err := exchange.Identify(pair.Beside); err != nil || id != pair.New {
-		return nil, nil, nil
-	}
-	restored, err := os.OpenRoot(pair.Beside)
-	if err != nil {
+	names, err := a.undescribed(pair)
+	if err != nil || len(names) == 0 {
 		return nil, nil, err
 	}
-	defer restored.Close()
-	live, err := os.OpenRoot(pair.Live)
-	if err == nil {
-		defer live.Close()
+	d := dressing{pair: pair}
+	if d.restored, err = os.OpenRoot(pair.Beside); err != nil {
+		return nil, nil, err
+	}
+	defer d.restored.Close()
+	if d.live, err = os.OpenRoot(pair.Live); err == nil {
+		defer d.live.Close()
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
-	alike, first, others := 0, "", 0
-	var unset []string
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
-		var like fs.FileInfo
-		err := fs.ErrNotExist
-		in, of := live, name
-		if live != nil {
-			like, err = live.Lstat(name)
-		}
-		if err == nil && like.IsDir() {
-			alike++
-		} else {
-			in, of = restored, path.Dir(name)
-			if others++; first == "" && name != "." {
-				first = name
-			}
-			if name == "." {
-				others--
-				like, err = os.Stat(filepath.Dir(pair.Live))
-			} else {
-				like, err = restored.Lstat(path.Dir(name))
-			}
-			if err != nil {
-				return nil, nil, fmt.Errorf("give %s its owner: %w", strconv.Quote(name), err)
-			}
-		}
-		mode := like.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
-		if name == "." && live == nil {
-			mode = 0o700
-			toDo = append(toDo, fmt.Sprintf("give %s, and the directories in it that the backup does not describe, their owner and mode, which nothing live showed: they are private", pair.Live))
-		}
-		// The owner first: were it cut off between them, the directory were still private.
-		if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
-			err = restored.Lchown(name, int(st.Uid), int(st.Gid))
-		} else {
-			err = nil
-		}
-		if err == nil && (name != "." || live != nil && in == live) {
-			failed, errAttributes := attributesLike(restored, name, in, of)
-			err = errAttributes
-			unset = append(unset, failed...)
-		}
-		if err := errors.Join(err, restored.Chmod(name, mode)); err != nil {
-			return nil, nil, fmt.Errorf("give %s its owner and mode: %w", strconv.Quote(name), err)
+	for _, name := range names {
+		if err := d.directory(name); err != nil {
+			return nil, nil, err
 		}
 	}
-	if alike > 0 {
-		remarks = append(remarks, directories(alike)+" that the backup does not describe got owner and mode of the live ones")
+	return d.remarks(), d.toDo(), nil
+}
+
+// undescribed are the directories of a restored tree that its backup does not describe; none
+// where the tree comes from no backup, or is live by now.
+func (a args) undescribed(pair exchange.Pair) ([]string, error) {
+	if a.Beside != "" {
+		return nil, nil
 	}
-	if others > 0 {
+	list, err := os.ReadFile(filepath.Join(filepath.Dir(pair.Beside), recovery.UndescribedFile))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read which directories the backup does not describe: %w", err)
+	}
+	if id, err := exchange.Identify(pair.Beside); err != nil || id != pair.New {
+		return nil, nil
+	}
+	return strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00"), nil
+}
+
+// dressing is a restored tree whose directories get the looks of the live ones.
+type dressing struct {
+	pair exchange.Pair
+	// restored is the tree, live the one that it takes the place of; nil where there is none.
+	restored, live *os.Root
+	// alike counts the directories that live has, too, others those that are as the one above
+	// them, of which above is the first.
+	alike, others int
+	above         string
+	// private says that nothing live showed how the tree itself is to be.
+	private bool
+	// unset are the attributes that could not be set.
+	unset []string
+}
+
+// directory dresses one directory.
+func (d *dressing) directory(name string) error {
+	like, in, of, err := d.like(name)
+	if err != nil {
+		return fmt.Errorf("give %s its owner: %w", strconv.Quote(name), err)
+	}
+	mode := like.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
+	if name == "." && d.live == nil {
+		mode, d.private = 0o700, true
+	}
+	// The owner first: were it cut off between them, the directory were still private.
+	if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		err = d.restored.Lchown(name, int(st.Uid), int(st.Gid))
+	}
+	if err == nil && (name != "." || d.live != nil && in == d.live) {
+		var failed []string
+		failed, err = attributesLike(d.restored, name, in, of)
+		d.unset = append(d.unset, failed...)
+	}
+	if err := errors.Join(err, d.restored.Chmod(name, mode)); err != nil {
+		return fmt.Errorf("give %s its owner and mode: %w", strconv.Quote(name), err)
+	}
+	return nil
+}
+
+// like is the directory that one is to look like, and where it is: the live one of its name,
+// or else the one above it.
+func (d *dressing) like(name string) (like fs.FileInfo, in *os.Root, of string, err error) {
+	if d.live != nil {
+		if like, err := d.live.Lstat(name); err == nil && like.IsDir() {
+			d.alike++
+			return like, d.live, name, nil
+		}
+	}
+	if name == "." {
+		like, err = os.Stat(filepath.Dir(d.pair.Live))
+		return like, d.restored, path.Dir(name), err
+	}
+	if d.others++; d.above == "" {
+		d.above = name
+	}
+	like, err = d.restored.Lstat(path.Dir(name))
+	return like, d.restored, path.Dir(name), err
+}
+
+// remarks are what a reader should know of it.
+func (d *dressing) remarks() (remarks []string) {
+	if d.alike > 0 {
+		remarks = append(remarks, directories(d.alike)+" that the backup does not describe got owner and mode of the live ones")
+	}
+	if d.others > 0 {
 		remarks = append(remarks, fmt.Sprintf("%s that neither the backup describes nor live has, %s the first, got owner and mode of the directory above: look whether whoever uses them may write there",
-			directories(others), strconv.Quote(first)))
+			directories(d.others), strconv.Quote(d.above)))
 	}
-	if len(unset) > 0 {
-		toDo = append(toDo, fmt.Sprintf("give %s, in %s, the attributes that could not be set, %s the first", directories(len(unset)), pair.Live, unset[0]))
+	return remarks
+}
+
+// toDo is what is left to people.
+func (d *dressing) toDo() (toDo []string) {
+	if d.private {
+		toDo = append(toDo, fmt.Sprintf("give %s, and the directories in it that the backup does not describe, their owner and mode, which nothing live showed: they are private", d.pair.Live))
 	}
-	return remarks, toDo, nil
+	if len(d.unset) > 0 {
+		toDo = append(toDo, fmt.Sprintf("give %s, in %s, the attributes that could not be set, %s the first", directories(len(d.unset)), d.pair.Live, d.unset[0]))
+	}
+	return toDo
 }
 
 // disowned tells of a restored tree that could not be given to its owners, when it takes the
