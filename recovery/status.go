@@ -54,45 +54,118 @@ func Status(p *Plan, s *State, alive bool, now time.Time) string {
 
 // StatusSince is the status of a run that has ended, with what has become of it since.
 func StatusSince(p *Plan, run *State, since Since, alive bool, now time.Time) string {
-	var b strings.Builder
-	s, by := since.of(run), since.Undone
-	line := func(word, format string, args ...any) {
-		text := fmt.Sprintf("%-7s %s", word, fmt.Sprintf(format, args...))
-		b.WriteString(strings.TrimRight(text, " ") + "\n")
-	}
-	at := func(t time.Time) string { return onDay(t, now) + t.In(now.Location()).Format("15:04:05Z07:00") }
-	line("WHAT", "%s of %s, run %s: %s", s.Mode, s.System, s.Run, standing(s, alive, now))
+	t := statusText{plan: p, run: run, s: since.of(run), since: since, alive: alive, now: now}
+	t.line("WHAT", "%s of %s, run %s: %s", t.s.Mode, t.s.System, t.s.Run, standing(t.s, alive, now))
+	t.began()
+	t.comesBack()
+	t.line("MOMENT", "%s", t.s.Moment)
+	t.lost()
+	t.stages()
+	t.judged()
+	t.live()
+	t.left()
+	t.next()
+	return t.b.String()
+}
+
+// statusText is a status while it is written.
+type statusText struct {
+	plan *Plan
+	// run is the run as it ended, s what is to be said of it since.
+	run, s *State
+	since  Since
+	alive  bool
+	now    time.Time
+	b      strings.Builder
+}
+
+// line adds a line under its word.
+func (t *statusText) line(word, format string, args ...any) {
+	text := fmt.Sprintf("%-7s %s", word, fmt.Sprintf(format, args...))
+	t.b.WriteString(strings.TrimRight(text, " ") + "\n")
+}
+
+// at is a time, with its day where that is not today.
+func (t *statusText) at(at time.Time) string {
+	return onDay(at, t.now) + at.In(t.now.Location()).Format("15:04:05Z07:00")
+}
+
+// began says since when the system is down, since when the run goes on, and who commands it.
+func (t *statusText) began() {
+	s, now := t.s, t.now
 	if o := s.Outage; s.Mode == Recovery && !o.Since.IsZero() {
-		if took, unknown := p.TimeToOpen(s); unknown == "" {
-			line("SINCE", "was down %s, %s to %s, %s", FormatSpan(time.Duration(took)), at(o.Since), at(s.OpenedAt()), o.How)
+		if took, unknown := t.plan.TimeToOpen(s); unknown == "" {
+			t.line("SINCE", "was down %s, %s to %s, %s", FormatSpan(time.Duration(took)), t.at(o.Since), t.at(s.OpenedAt()), o.How)
 		} else {
-			line("SINCE", "down since %s, %s, %s ago", at(o.Since), o.How, FormatSpan(now.Sub(o.Since)))
+			t.line("SINCE", "down since %s, %s, %s ago", t.at(o.Since), o.How, FormatSpan(now.Sub(o.Since)))
 		}
 	}
-	end := now
+	if !s.Started.IsZero() {
+		t.line("SINCE", "begun %s on %s%s, by %s on %s", t.at(s.Started), s.Started.In(now.Location()).Format("2 Jan 2006"), longAgo(s, now), s.Operator, s.Host)
+	}
+	if s.Lease != s.Operator {
+		t.line("BY", "%s commands it since %s", s.Lease, t.at(s.LeaseSince))
+	}
+}
+
+// comesBack says when the system should be back, or how long the run took.
+func (t *statusText) comesBack() {
+	s := t.s
+	switch left, known := s.Left(t.now, nil); {
+	case s.Result != "":
+		t.line("ENDED", "%s after %s", t.at(s.Ended), FormatSpan(s.Ended.Sub(s.Started)))
+	case !t.alive:
+		t.line("BACK", "not before it is taken up again: comeback resume %s", s.Run)
+	case known && len(s.Waits()) > 0:
+		t.line("BACK", "about %s after the answer that it waits for", FormatSpan(max(time.Second, left.Round(time.Second))))
+	case known:
+		t.line("BACK", "about %s, in %s, as earlier runs took", t.at(t.now.Add(left)), FormatSpan(left.Round(time.Second)))
+	default:
+		t.line("BACK", "not known: not all of it was ever timed")
+	}
+}
+
+// lost says what is lost, or will be: of each component as it was counted, or from where
+// on.
+func (t *statusText) lost() {
+	s, p := t.s, t.plan
+	if p.LostNothing(s) {
+		t.line("LOST", "nothing: nothing live was replaced")
+		return
+	}
+	for _, l := range s.Losses {
+		if p.LostNothingOf(s, l.Component) {
+			continue
+		}
+		for _, says := range l.Says() {
+			t.line("LOST", "%s", says)
+		}
+	}
+	for _, point := range s.Moment.Points {
+		if p.LostNothingOf(s, point.Component) {
+			t.line("LOST", "%s: nothing: nothing live was replaced", point.Component)
+			continue
+		}
+		if slices.ContainsFunc(s.Losses, func(l LossState) bool { return l.Component == point.Component }) {
+			continue
+		}
+		lost := point.Lost.Time.In(t.now.Location()).Format(time.RFC3339)
+		switch {
+		case point.Lost.Time.IsZero():
+		case s.Mode == Rehearsal:
+			t.line("LOST", "nothing, it is a rehearsal; for real %s would lose everything from %s on", point.Component, lost)
+		default:
+			t.line("LOST", "%s: everything from %s on", point.Component, lost)
+		}
+	}
+}
+
+// stages says where each stage stands, and how long it took.
+func (t *statusText) stages() {
+	s, end := t.s, t.now
 	if !s.Ended.IsZero() {
 		end = s.Ended
 	}
-	if !s.Started.IsZero() {
-		line("SINCE", "begun %s on %s%s, by %s on %s", at(s.Started), s.Started.In(now.Location()).Format("2 Jan 2006"), longAgo(s, now), s.Operator, s.Host)
-	}
-	if s.Lease != s.Operator {
-		line("BY", "%s commands it since %s", s.Lease, at(s.LeaseSince))
-	}
-	switch left, known := s.Left(now, nil); {
-	case s.Result != "":
-		line("ENDED", "%s after %s", at(s.Ended), FormatSpan(s.Ended.Sub(s.Started)))
-	case !alive:
-		line("BACK", "not before it is taken up again: comeback resume %s", s.Run)
-	case known && len(s.Waits()) > 0:
-		line("BACK", "about %s after the answer that it waits for", FormatSpan(max(time.Second, left.Round(time.Second))))
-	case known:
-		line("BACK", "about %s, in %s, as earlier runs took", at(now.Add(left)), FormatSpan(left.Round(time.Second)))
-	default:
-		line("BACK", "not known: not all of it was ever timed")
-	}
-	line("MOMENT", "%s", s.Moment)
-	s.saysLost(p, now, line)
 	for i := range s.Stages {
 		st := &s.Stages[i]
 		took := ""
@@ -105,90 +178,73 @@ func StatusSince(p *Plan, run *State, since Since, alive bool, now time.Time) st
 		if !slices.ContainsFunc(s.Steps, func(step StepState) bool { return step.Stage == i }) {
 			state = "nothing to do in this run"
 		}
-		line("", "%d %-32s %-12s %s", i+1, st.Name, state, took)
+		t.line("", "%d %-32s %-12s %s", i+1, st.Name, state, took)
 	}
+}
+
+// judged says what failed, how the checks stand, and how the run ended.
+func (t *statusText) judged() {
+	s := t.s
 	for i := range s.Steps {
 		if st := &s.Steps[i]; st.State == FailedAt {
-			line("FAILED", "%s: %s", st.Says, st.Error)
+			t.line("FAILED", "%s: %s", st.Says, st.Error)
 		}
 	}
 	if s.CheckCount().All() > 0 {
-		line("CHECKS", "%s", s.ChecksStand())
+		t.line("CHECKS", "%s", s.ChecksStand())
 	}
 	if s.Result != "" {
-		line("RESULT", "%s: %s", s.Result, s.Says)
+		t.line("RESULT", "%s: %s", s.Result, s.Says)
 	}
-	if by != nil {
-		line("LIVE", "switched back by run %s: as it was before this run", by.Run)
+}
+
+// live says what became of live, and what runs or lies beside it.
+func (t *statusText) live() {
+	if by := t.since.Undone; by != nil {
+		t.line("LIVE", "switched back by run %s: as it was before this run", by.Run)
 	} else {
-		line("LIVE", "%s", s.LiveSays(now.Location()))
+		t.line("LIVE", "%s", t.s.LiveSays(t.now.Location()))
 	}
-	for _, h := range s.HandedOver {
+	for _, h := range t.s.HandedOver {
 		word := "RUNS"
 		if h.Tree != "" {
 			word = "KEPT"
 		}
-		line(word, "%s %s, until it is removed: comeback expire %s", h.Component, h.Where(), s.Run)
-		for _, says := range SayInPlace(s.inPlace(h)) {
-			line("", "%s", says)
+		t.line(word, "%s %s, until it is removed: comeback expire %s", h.Component, h.Where(), t.s.Run)
+		for _, says := range SayInPlace(t.s.inPlace(h)) {
+			t.line("", "%s", says)
 		}
 	}
-	aside := s
-	if by != nil {
+}
+
+// left says until when the old data stays, and what of it is gone.
+func (t *statusText) left() {
+	aside := t.s
+	if by := t.since.Undone; by != nil {
 		aside = by
 	}
 	for _, old := range aside.Old {
-		if since.Gone[old.Place] == "" {
-			line("OLD", "%s, until %s", old.Place, old.Until.In(now.Location()).Format("2 Jan 2006 15:04Z07:00"))
+		if t.since.Gone[old.Place] == "" {
+			t.line("OLD", "%s, until %s", old.Place, old.Until.In(t.now.Location()).Format("2 Jan 2006 15:04Z07:00"))
 		}
 	}
-	for _, left := range slices.Concat(aside.Old, run.OldHandedOver()) {
-		if became := since.Gone[left.Place]; became != "" {
-			line("GONE", "%s of %s: %s", left.Component, left.Place, became)
+	for _, left := range slices.Concat(aside.Old, t.run.OldHandedOver()) {
+		if became := t.since.Gone[left.Place]; became != "" {
+			t.line("GONE", "%s of %s: %s", left.Component, left.Place, became)
 		}
 	}
-	if s.Result == "" {
-		next := now.Add(updateEvery)
-		if left, known := s.Left(now, nil); known && alive && len(s.Waits()) == 0 && left < updateEvery {
-			next = now.Add(left)
-		}
-		line("NEXT", "update at %s, or when this changes", next.Format("15:04Z07:00"))
-	}
-	return b.String()
 }
 
-// saysLost says what is lost, or will be: of each component as it was counted, or from where
-// on.
-func (s *State) saysLost(p *Plan, now time.Time, line func(word, format string, args ...any)) {
-	if p.LostNothing(s) {
-		line("LOST", "nothing: nothing live was replaced")
+// next says when those who wait hear of it again.
+func (t *statusText) next() {
+	if t.s.Result != "" {
 		return
 	}
-	for _, l := range s.Losses {
-		if p.LostNothingOf(s, l.Component) {
-			continue
-		}
-		for _, says := range l.Says() {
-			line("LOST", "%s", says)
-		}
+	next := t.now.Add(updateEvery)
+	if left, known := t.s.Left(t.now, nil); known && t.alive && len(t.s.Waits()) == 0 && left < updateEvery {
+		next = t.now.Add(left)
 	}
-	for _, point := range s.Moment.Points {
-		if p.LostNothingOf(s, point.Component) {
-			line("LOST", "%s: nothing: nothing live was replaced", point.Component)
-			continue
-		}
-		if slices.ContainsFunc(s.Losses, func(l LossState) bool { return l.Component == point.Component }) {
-			continue
-		}
-		lost := point.Lost.Time.In(now.Location()).Format(time.RFC3339)
-		switch {
-		case point.Lost.Time.IsZero():
-		case s.Mode == Rehearsal:
-			line("LOST", "nothing, it is a rehearsal; for real %s would lose everything from %s on", point.Component, lost)
-		default:
-			line("LOST", "%s: everything from %s on", point.Component, lost)
-		}
-	}
+	t.line("NEXT", "update at %s, or when this changes", next.Format("15:04Z07:00"))
 }
 
 // onDay is the date of a time, with a blank behind it, where that is not the day of now.

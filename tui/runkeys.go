@@ -11,10 +11,11 @@ import (
 // key handles the keys that all screens of a run have: notes and the log for
 // everybody, and what only the commander may.
 func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea.Cmd, bool) {
-	switch k.String() {
+	key := k.String()
+	switch key {
 	case "l", "/":
 		log := newLog(m, a)
-		if k.String() == "/" {
+		if key == "/" {
 			log.find = &field{}
 		}
 		return m.push(log), true
@@ -25,76 +26,102 @@ func (a *attached) key(m *model, on screen, asks *asker, k tea.KeyPressMsg) (tea
 			return nil, false
 		}
 		return a.rows(m), true
-	case "o":
-		if a.over || a.plan.Mode != recovery.Recovery {
-			return nil, false
-		}
-	case "x":
-		if a.nextCard(m) == 0 {
-			return nil, false
-		}
-	case "p":
-		if a.holdsBefore(m) == "" {
-			return nil, false
-		}
-	case "n", "d", "h", "T", "S":
-		if a.over {
-			return nil, true
-		}
-	default:
-		return nil, false
+	}
+	if offered, known := a.offers(m, key); !offered {
+		return nil, known
 	}
 	asks.err = nil
-	switch k.String() {
+	switch key {
 	case "n":
-		asks.asks(&prompt{label: "NOTE > ", does: "keep in the journal", then: func(text string) tea.Cmd {
-			if text == "" {
-				return nil
-			}
-			return a.ask(m, on, recovery.Command{Kind: recovery.DoNote, Text: text}, func(err error) tea.Cmd {
-				asks.refused(err)
-				return nil
-			})
-		}})
+		a.asksNote(m, on, asks)
 	case "o":
-		asks.asks(&prompt{label: "OUTAGE BEGAN (02:43, ~02:43, nothing: unknown) > ", does: "note it", check: func(text string) error {
-			_, err := readOutage(text, m.now())
-			return err
-		}, then: func(text string) tea.Cmd {
-			o, err := readOutage(text, m.now())
-			if err != nil {
-				return nil // check has refused it
-			}
-			return a.ask(m, on, recovery.Command{Kind: recovery.DoOutage, Outage: o}, func(err error) tea.Cmd {
-				asks.refused(err)
-				return nil
-			})
-		}})
+		a.asksOutage(m, on, asks)
 	case "x":
 		return a.play(m, on, asks), true
 	case "p":
-		return a.ask(m, on, recovery.Command{Kind: recovery.DoHold}, func(err error) tea.Cmd {
-			asks.err = err
-			return nil
-		}), true
+		return a.holds(m, on, asks), true
 	case "d":
 		return m.detach(), true
 	case "T":
-		if a.mine(m) {
-			asks.err = recovery.Errorf("h hands the command over", "you command this run already")
-			return nil, true
-		}
-		return m.push(newTakeOver(m, a)), true
+		return a.takesOver(m, asks), true
 	case "h", "S":
-		switch asks.err = a.refusal(m); {
-		case asks.err != nil:
-		case k.String() == "h":
-			return m.push(newHandOver(m, a)), true
-		default:
-			return m.push(newStop(m, a)), true
-		}
+		return a.givesOrStops(m, asks, key), true
 	}
 	return nil, true
+}
+
+// offers reports whether a key acts on the run now; known, whether it is one of the run's all
+// the same, which does nothing once that is over.
+func (a *attached) offers(m *model, key string) (offered, known bool) {
+	switch key {
+	case "o":
+		offered = !a.over && a.plan.Mode == recovery.Recovery
+	case "x":
+		offered = a.nextCard(m) != 0
+	case "p":
+		offered = a.holdsBefore(m) != ""
+	case "n", "d", "h", "T", "S":
+		return !a.over, true
+	}
+	return offered, offered
+}
+
+// asksNote asks for a note that the journal keeps.
+func (a *attached) asksNote(m *model, on screen, asks *asker) {
+	asks.asks(&prompt{label: "NOTE > ", does: "keep in the journal", then: func(text string) tea.Cmd {
+		if text == "" {
+			return nil
+		}
+		return a.ask(m, on, recovery.Command{Kind: recovery.DoNote, Text: text}, func(err error) tea.Cmd {
+			asks.refused(err)
+			return nil
+		})
+	}})
+}
+
+// asksOutage asks when the outage began.
+func (a *attached) asksOutage(m *model, on screen, asks *asker) {
+	asks.asks(&prompt{label: "OUTAGE BEGAN (02:43, ~02:43, nothing: unknown) > ", does: "note it", check: func(text string) error {
+		_, err := readOutage(text, m.now())
+		return err
+	}, then: func(text string) tea.Cmd {
+		o, err := readOutage(text, m.now())
+		if err != nil {
+			return nil // check has refused it
+		}
+		return a.ask(m, on, recovery.Command{Kind: recovery.DoOutage, Outage: o}, func(err error) tea.Cmd {
+			asks.refused(err)
+			return nil
+		})
+	}})
+}
+
+// holds lets the run ask for the name again before it changes live.
+func (a *attached) holds(m *model, on screen, asks *asker) tea.Cmd {
+	return a.ask(m, on, recovery.Command{Kind: recovery.DoHold}, func(err error) tea.Cmd {
+		asks.err = err
+		return nil
+	})
+}
+
+// takesOver takes the command, which another one has.
+func (a *attached) takesOver(m *model, asks *asker) tea.Cmd {
+	if a.mine(m) {
+		asks.err = recovery.Errorf("h hands the command over", "you command this run already")
+		return nil
+	}
+	return m.push(newTakeOver(m, a))
+}
+
+// givesOrStops hands the command over, or stops the run, as only its commander may.
+func (a *attached) givesOrStops(m *model, asks *asker, key string) tea.Cmd {
+	if asks.err = a.refusal(m); asks.err != nil {
+		return nil
+	}
+	if key == "h" {
+		return m.push(newHandOver(m, a))
+	}
+	return m.push(newStop(m, a))
 }
 
 // keys are what line 24 says about them.
