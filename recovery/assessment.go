@@ -118,6 +118,7 @@ const (
 	LacksSigner    Lack = "signer unknown"
 	LacksBytes     Lack = "not as signed"
 	LacksSuccess   Lack = "did not pass"
+	LacksTime      Lack = "of a time to come"
 )
 
 // Of names a run with what it lacks, as part of a sentence.
@@ -133,6 +134,8 @@ func (l Lack) Of(run string) string {
 		return "run " + run + ", whose report is not as it was signed"
 	case LacksSuccess:
 		return "run " + run + ", which did not pass"
+	case LacksTime:
+		return "run " + run + ", which says that it is of a time still to come"
 	}
 	return "run " + run
 }

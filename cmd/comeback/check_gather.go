@@ -97,7 +97,7 @@ func (a *app) proofs(system string) ([]check.Proof, string, error) {
 // backupProofs tells of backups by what they are proven, as far as this host knows: runs
 // of other hosts are those that were fetched before. nil where that cannot be told.
 func (a *app) backupProofs(b *book) func(recovery.Backup) recovery.ProofStanding {
-	e := check.Evidence{Runbook: b.source.SHA256, Checks: b.Checks()}
+	e := check.Evidence{At: a.now(), Runbook: b.source.SHA256, Checks: b.Checks()}
 	var err error
 	if e.Proofs, _, err = a.proofs(b.System); err != nil {
 		return nil

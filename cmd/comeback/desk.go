@@ -128,7 +128,7 @@ func (d *desk) system(ctx context.Context, home runner.Home, t filing.Trust, pat
 	s.SHA256 = sumOf(b)
 	s.Signed, s.Unsigned = signedBy(path, b, t.Elsewhere())
 	s.Saves = saves(home, path, s.SHA256)
-	if p, ok := t.Closest(runs, rb.System); ok {
+	if p, ok := t.Closest(runs, rb.System, d.app.now()); ok {
 		run := fmt.Sprintf("%s, run %s", p.At.Local().Format("2 Jan 2006"), p.Run)
 		if p.Proves() {
 			if s.Proof, s.Outdated = run, p.Runbook != s.SHA256; !p.Untimed {

@@ -6,12 +6,19 @@ import (
 	"comeback/recovery"
 )
 
-// inTime are runs without those that have restored something at a time which is still to
-// come: the clock of their host was wrong, and by it nothing would ever be due. Those are
-// the ones ahead.
+// AsOf is a run as it counts now. One that has restored something at a time which is still
+// to come counts for nothing: the clock of its host was wrong, and by it nothing would ever
+// be due.
+func (p Proof) AsOf(now time.Time) Proof {
+	p.Ahead = false
+	p.Ahead = p.Restored() && recovery.Future(p.At, now)
+	return p
+}
+
+// inTime are runs without those that are of a time still to come, the ones ahead.
 func inTime(proofs []Proof, now time.Time) (in, ahead []Proof) {
 	for _, p := range proofs {
-		if p.Restored() && recovery.Future(p.At, now) {
+		if p = p.AsOf(now); p.Ahead {
 			ahead = append(ahead, p)
 		} else {
 			in = append(in, p)

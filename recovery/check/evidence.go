@@ -240,6 +240,8 @@ type Proof struct {
 	// held in it: what it restored came, and nothing says that it is right. What of it all
 	// makes a proof is said by Lacks.
 	Passed, Signed, Unchecked bool
+	// Ahead says that it is of a time still to come, so that it counts for nothing.
+	Ahead bool
 	// Altered says that the report is signed and not as it was signed.
 	Altered bool
 	// Came are the components that came to their point, whatever became of the run.

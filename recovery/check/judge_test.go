@@ -1034,9 +1034,13 @@ func TestOfBackup_lacks(t *testing.T) {
 		"unchecked":            {func(p *check.Proof) { p.Unchecked = true }, "not proven: restored on 12 Oct 2026 by run 4f2a, with no checks"},
 		"restored, and failed": {func(p *check.Proof) { p.Passed, p.Came = false, []string{"database"} }, "not proven: restored on 12 Oct 2026 by run 4f2a, which did not pass"},
 		"failed before":        {func(p *check.Proof) { p.Passed = false }, "never restored"},
+		"of a time to come": {func(p *check.Proof) { p.At = now.AddDate(1, 0, 0) },
+			"not proven: restored on 23 Nov 2027 by run 4f2a, which says that it is of a time still to come"},
+		"of a time to come, and without checks": {func(p *check.Proof) { p.At, p.Unchecked = now.AddDate(1, 0, 0), true },
+			"not proven: restored on 23 Nov 2027 by run 4f2a, which says that it is of a time still to come"},
 	} {
 		e := healthy()
-		e.Proofs = e.Proofs[:1]
+		e.Proofs = slices.Clone(e.Proofs[:1])
 		for i := range e.Proofs[0].Points {
 			e.Proofs[0].Points[i].Backup = b
 		}

@@ -19,6 +19,8 @@ func (p Proof) Lacks() recovery.Lack {
 		return recovery.LacksBytes
 	case !p.Signed:
 		return recovery.LacksSignature
+	case p.Ahead:
+		return recovery.LacksTime
 	case p.Unchecked:
 		return recovery.LacksChecks
 	}

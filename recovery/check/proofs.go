@@ -19,10 +19,11 @@ const (
 	grownBy = 16 << 20
 )
 
-// OfBackup is the newest proof of one backup, of evidence that has at least the proofs
-// and what they are compared with.
+// OfBackup is the newest proof of one backup, of evidence that has at least its time, the
+// proofs and what they are compared with.
 func OfBackup(e Evidence, b recovery.Backup) recovery.ProofStanding {
 	j := judge{Evidence: e}
+	j.Proofs, j.ahead = inTime(e.Proofs, e.At)
 	return j.proofOf(b.Component, b.Copy, b.ID)
 }
 
@@ -31,7 +32,7 @@ func OfBackup(e Evidence, b recovery.Backup) recovery.ProofStanding {
 func (j *judge) proofOf(component, copy, backup string) recovery.ProofStanding {
 	unknown, closest := "", Proof{}
 	var point recovery.Point
-	for _, p := range j.Proofs {
+	for _, p := range slices.Concat(j.Proofs, j.ahead) {
 		switch pt, ok := p.point(component, copy); {
 		case !ok || backup != "" && pt.Backup.ID != backup || !p.Brought(component):
 		case p.would():

@@ -98,7 +98,7 @@ func TestTrust(t *testing.T) {
 			if len(proofs) != 1 || !proofs[0].Passed || proofs[0].Signed != want || (proofs[0].Stranger == nil) != want {
 				t.Errorf("%s: %s proves %+v", name, p.Dir, proofs)
 			}
-			closest, ok := trust.Closest([]runner.Past{*p}, "shop")
+			closest, ok := trust.Closest([]runner.Past{*p}, "shop", now)
 			if lacks := closest.Lacks(); !ok || (lacks == "") != want || !want && lacks != recovery.LacksSigner {
 				t.Errorf("%s: %s lacks %q, %v", name, p.Dir, lacks, ok)
 			}
@@ -116,7 +116,7 @@ func TestTrust(t *testing.T) {
 	}
 	trust, err := filing.NewTrust(home, []runner.Past{own}, filing.Signers{}, now)
 	must(t, err)
-	if closest, ok := trust.Closest([]runner.Past{own}, "others"); ok || len(trust.Proofs([]runner.Past{own}, "others")) > 0 {
+	if closest, ok := trust.Closest([]runner.Past{own}, "others", now); ok || len(trust.Proofs([]runner.Past{own}, "others")) > 0 {
 		t.Errorf("another system is proven by %+v", closest)
 	}
 }
@@ -129,7 +129,8 @@ func TestTrust_Closest(t *testing.T) {
 	signed := holds(t, home, "passed", &ours)
 	trust, err := filing.NewTrust(home, []runner.Past{signed}, filing.Signers{}, now)
 	must(t, err)
-	unsigned, unchecked, failed, nothing := signed, signed, signed, signed
+	unsigned, unchecked, failed, nothing, ahead := signed, signed, signed, signed, signed
+	ahead.ID, ahead.State.Ended = "b8ae", now.AddDate(1, 0, 0) // by a clock that was wrong
 	unsigned.Signed = false
 	unchecked.State.Steps = slices.DeleteFunc(slices.Clone(signed.State.Steps), func(st recovery.StepState) bool { return st.Outcome.Check != nil })
 	failed.State.Result = recovery.ResultFailed
@@ -139,19 +140,22 @@ func TestTrust_Closest(t *testing.T) {
 		want recovery.Lack
 	}{
 		{[]runner.Past{failed, unsigned, unchecked, signed}, ""},
+		{[]runner.Past{ahead, signed}, ""},
+		{[]runner.Past{ahead, unchecked}, recovery.LacksChecks},
+		{[]runner.Past{ahead, failed}, recovery.LacksTime},
 		{[]runner.Past{failed, unsigned, unchecked}, recovery.LacksChecks},
 		{[]runner.Past{failed, unsigned}, recovery.LacksSignature},
 		{[]runner.Past{nothing, failed}, recovery.LacksSuccess},
 	} {
-		if closest, ok := trust.Closest(c.runs, "shop"); !ok || closest.Lacks() != c.want {
+		if closest, ok := trust.Closest(c.runs, "shop", now); !ok || closest.Lacks() != c.want {
 			t.Errorf("of %d runs the closest lacks %q, %v, not %q", len(c.runs), closest.Lacks(), ok, c.want)
 		}
 	}
-	if closest, ok := trust.Closest([]runner.Past{nothing}, "shop"); ok {
+	if closest, ok := trust.Closest([]runner.Past{nothing}, "shop", now); ok {
 		t.Errorf("a run that brought nothing back is %+v", closest)
 	}
 	must(t, os.WriteFile(filepath.Join(signed.Dir, recovery.RunbookFile), []byte("# Another\n"), 0o600))
-	if closest, ok := trust.Closest([]runner.Past{signed}, "shop"); !ok || closest.Lacks() != recovery.LacksBytes {
+	if closest, ok := trust.Closest([]runner.Past{signed}, "shop", now); !ok || closest.Lacks() != recovery.LacksBytes {
 		t.Errorf("a run that was changed since lacks %q, %v", closest.Lacks(), ok)
 	}
 }
@@ -184,7 +188,7 @@ func TestTrust_Proofs_unknown(t *testing.T) {
 			if got := proof(); got.Unchecked != want.unchecked || got.Untimed != want.untimed || got.Took != want.took {
 				t.Errorf("unchecked %v, untimed %v, took %s; want %+v", got.Unchecked, got.Untimed, got.Took, want)
 			}
-			if closest, ok := trust.Closest([]runner.Past{p}, p.Plan.System); !ok || closest.Untimed != want.untimed || closest.Took != want.took {
+			if closest, ok := trust.Closest([]runner.Past{p}, p.Plan.System, now); !ok || closest.Untimed != want.untimed || closest.Took != want.took {
 				t.Errorf("the closest: %v, untimed %v, took %s; want %+v", ok, closest.Untimed, closest.Took, want)
 			}
 			p.State.Steps = nil // a run without checks

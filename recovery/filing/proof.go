@@ -51,15 +51,16 @@ func ended(p runner.Past, system string) bool {
 	return p.Problem == nil && p.Plan != nil && p.Plan.System == system && p.Plan.Restores() && p.State.Result != ""
 }
 
-// Closest is the newest run of a system that proves something; where there is none, the newest
-// that comes closest to it of those that brought anything back. Runs are the newest first.
-func (t Trust) Closest(runs []runner.Past, system string) (closest check.Proof, ok bool) {
+// Closest is the newest run of a system that proves something now; where there is none, the
+// newest that comes closest to it of those that brought anything back. Runs are the newest
+// first.
+func (t Trust) Closest(runs []runner.Past, system string, now time.Time) (closest check.Proof, ok bool) {
 	var of runner.Past
 	for _, p := range runs {
 		if !ended(p, system) {
 			continue
 		}
-		c := t.worth(p)
+		c := t.worth(p).AsOf(now)
 		if slices.ContainsFunc(c.Points, func(pt recovery.Point) bool { return c.Brought(pt.Component) }) && (!ok || c.Closer(closest)) {
 			closest, of, ok = c, p, true
 		}
