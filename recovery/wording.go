@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// Wording says what transactions did, in the same words everywhere.
+// Wording says what transactions did, in the same words everywhere. What databases call
+// things is harmless in them.
 type Wording struct {
 	// Table names a table; nil takes its name, or the number that the log has.
 	Table func(TableChange) string
-	// Clean makes harmless what databases call things; nil leaves it.
-	Clean func(string) string
 }
 
 // deedWords are what can be done to a table, in the order in which it is told.
@@ -34,7 +33,7 @@ var deedWords = []struct {
 // told as that.
 func (w Wording) Line(t Transaction, u Usual) string {
 	if t.How == NamedPoint {
-		return "RESTORE POINT  " + w.clean(t.RestorePoint)
+		return "RESTORE POINT  " + Harmless(t.RestorePoint)
 	}
 	text := ""
 	if harms := w.Harms(t); harms == "" {
@@ -58,10 +57,10 @@ func (w Wording) Line(t Transaction, u Usual) string {
 	case Aborted, AbortedPrepared:
 		text = "ROLLED BACK  " + text
 	case Prepared:
-		text = fmt.Sprintf("PREPARED %q, not decided here  %s", w.clean(t.GID), text)
+		text = fmt.Sprintf("PREPARED %q, not decided here  %s", Harmless(t.GID), text)
 	case CommittedPrepared:
 		if t.GID != "" {
-			text += "; was prepared as " + w.clean(t.GID)
+			text += "; was prepared as " + Harmless(t.GID)
 		}
 	}
 	return text
@@ -72,7 +71,7 @@ func (w Wording) Line(t Transaction, u Usual) string {
 func (w Wording) Harms(t Transaction) string {
 	var says []string
 	for _, h := range t.Harms() {
-		says = append(says, w.clean(h.Says))
+		says = append(says, Harmless(h.Says))
 	}
 	return strings.Join(says, ", ")
 }
@@ -113,7 +112,7 @@ func (w Wording) did(t Transaction, except func(TableChange) bool) string {
 func (w Wording) objects(kind string, all []ObjectChange, harmsOut bool) []string {
 	var parts []string
 	for _, o := range all {
-		switch name := w.clean(orNumber(o.Name, "", o.OID)); {
+		switch name := Harmless(orNumber(o.Name, "", o.OID)); {
 		case o.Dropped && !harmsOut:
 			parts = append(parts, "drop "+kind+" "+name)
 		case o.Created && !o.Dropped:
@@ -128,12 +127,5 @@ func (w Wording) TableName(c TableChange) string {
 	if w.Table != nil {
 		return w.Table(c)
 	}
-	return w.clean(orNumber(c.Name, "table ", c.Filenode))
-}
-
-func (w Wording) clean(s string) string {
-	if w.Clean == nil {
-		return s
-	}
-	return w.Clean(s)
+	return Harmless(orNumber(c.Name, "table ", c.Filenode))
 }

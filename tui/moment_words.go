@@ -7,7 +7,7 @@ import (
 )
 
 // wording is that of all front ends.
-var wording = recovery.Wording{Clean: clean}
+var wording = recovery.Wording{}
 
 // tableName is a table's name, or the number that the log has.
 func tableName(t recovery.TableChange) string { return wording.TableName(t) }

@@ -110,7 +110,7 @@ func (n *nearby) show(p *page, w int, zone *time.Location) {
 		return
 	}
 	p.about("NEARBY", plain, "say one of these to go to just before it; up and down choose", w, 1)
-	words := recovery.Wording{Clean: clean}
+	words := recovery.Wording{}
 	here := as(faint, cut("  -- the moment as it is: what follows is lost --", w))
 	for i, t := range n.list {
 		if i == n.first {

@@ -6,41 +6,39 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"comeback/recovery"
 )
 
 // cutMark ends a text that was cut.
 const cutMark = ".."
 
-// clean makes a text from outside harmless: escape sequences, control and
-// formatting characters are dropped, tabs become spaces, line ends a space,
-// and bytes that are not text a question mark. What it returns prints in one
-// line, from left to right, and changes nothing but the cells it fills.
+// clean makes a text from outside harmless, by the rule of recovery.Harmless, and one of
+// which the cells can be counted: tabs and all kinds of space become spaces, what only
+// changes the look of a character goes, and of what no terminal is sure to show it is seen
+// that it is there. What it returns prints in one line, from left to right, and changes
+// nothing but the cells it fills.
 func clean(s string) string {
 	if printableASCII(s) {
 		return s
 	}
+	s = recovery.HarmlessLines(s)
 	var b strings.Builder
 	b.Grow(len(s))
 	column := 0
-	for i := 0; i < len(s); {
-		if s[i] == ansi.ESC {
-			i += escapeLength(s[i:])
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		i += size
+	for _, r := range s {
 		switch {
 		case r == '\t':
 			n := 8 - column%8
 			b.WriteString("        "[:n])
 			column += n
 			continue
-		case r == utf8.RuneError && size == 1:
-			r = '?'
-		case r == '\n' || unicode.IsSpace(r) && r != '\r':
+		case unicode.IsSpace(r):
 			r = ' '
-		case unicode.Is(unicode.Variation_Selector, r) || !unicode.IsPrint(r):
+		case unicode.Is(unicode.Variation_Selector, r):
 			continue
+		case !unicode.IsPrint(r):
+			r = unicode.ReplacementChar
 		}
 		b.WriteRune(r)
 		column += runeCells(r)
@@ -71,43 +69,6 @@ func printableASCII(s string) bool {
 		}
 	}
 	return true
-}
-
-// escapeLength is the length of the escape sequence that s begins with. Of a
-// string sequence without an end only the introducer counts, so that it cannot
-// swallow the text behind it.
-func escapeLength(s string) int {
-	if len(s) < 2 {
-		return len(s)
-	}
-	i := 1
-	switch s[1] {
-	case '[':
-		for i = 2; i < len(s) && s[i] >= 0x20 && s[i] <= 0x3f; i++ {
-		}
-		if i < len(s) && s[i] >= 0x40 && s[i] <= 0x7e {
-			i++
-		}
-		return i
-	case ']', 'P', 'X', '^', '_':
-		end := strings.IndexAny(s[2:], "\a\x1b")
-		switch {
-		case end < 0:
-			return 2
-		case s[2+end] == '\a':
-			return 2 + end + 1
-		case strings.HasPrefix(s[2+end:], "\x1b\\"):
-			return 2 + end + 2
-		}
-		return 2
-	}
-	for i < len(s) && s[i] >= 0x20 && s[i] <= 0x2f {
-		i++
-	}
-	if i < len(s) && s[i] >= 0x30 && s[i] <= 0x7e {
-		i++
-	}
-	return i
 }
 
 // cells is the number of cells that a clean text fills, at most: terminals

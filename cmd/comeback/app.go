@@ -34,10 +34,8 @@ import (
 // redact takes known secrets out of what is about to be said.
 func (a *app) redact(text string) string { return a.secrets.Redact(text) }
 
-// clean makes text from outside harmless for a terminal, as a report does: control
-// characters and escape sequences become spaces, and what would hide or turn around what
-// stands beside it shows.
-func clean(text string) string { return report.Visible(text) }
+// clean makes text from outside harmless for a terminal.
+func clean(text string) string { return recovery.Harmless(text) }
 
 func (a *app) home() (runner.Home, error) { return runner.FindHome(a.lookup) }
 

@@ -38,7 +38,7 @@ func (a *app) lookLive(ctx context.Context, b *book, mode recovery.Mode) ([]reco
 
 // logs are what tells what a moment loses and what harm it keeps.
 func (a *app) logs(b *book, cat catalogue.Catalogue) plan.Logs {
-	return plan.Logs{Runbook: b.Runbook, Catalogue: cat, Switchers: switchers(), Redact: a.redact, Wording: recovery.Wording{Clean: clean}, Zone: a.now().Location(),
+	return plan.Logs{Runbook: b.Runbook, Catalogue: cat, Switchers: switchers(), Redact: a.redact, Zone: a.now().Location(),
 		Open: func(ctx context.Context, s recovery.Survey) (recovery.Engine, storage.Store, error) {
 			return a.openSurvey(ctx, b, s)
 		},

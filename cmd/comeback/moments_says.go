@@ -44,7 +44,7 @@ func (n namer) line(t recovery.Transaction, u recovery.Usual) string {
 // harms are the reasons why a transaction stands out, in a few words.
 func (n namer) harms(t recovery.Transaction) string { return n.wording().Harms(t) }
 
-func (n namer) wording() recovery.Wording { return recovery.Wording{Table: n.table, Clean: clean} }
+func (n namer) wording() recovery.Wording { return recovery.Wording{Table: n.table} }
 
 // touches reports whether a transaction changed a table of that name or number,
 // or lost one whose name nobody knows any more: it may be that one.

@@ -150,7 +150,7 @@ func (a *app) reportShow(run string) error {
 	}
 	for line := range strings.Lines(string(b)) { // whoever wrote it
 		text, ended := strings.CutSuffix(line, "\n")
-		if text = report.Visible(text); ended {
+		if text = clean(text); ended {
 			text += "\n"
 		}
 		if _, err := io.WriteString(a.out, text); err != nil {

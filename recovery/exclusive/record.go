@@ -5,9 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
 	"comeback/recovery"
 )
@@ -61,7 +59,7 @@ func parse(b []byte) record {
 		r = record{}
 	}
 	for _, s := range []*string{&r.Target, &r.Run, &r.Work, &r.Operator, &r.Host} {
-		*s = printable(*s)
+		*s = harmless(*s)
 	}
 	if d := time.Duration(r.Lease); d <= 0 || d > maxLease {
 		r.Lease = recovery.Duration(DefaultLease)
@@ -69,14 +67,9 @@ func parse(b []byte) record {
 	return r
 }
 
-// printable keeps what others wrote from speaking to a terminal.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
+// harmless keeps what others wrote from speaking to a terminal, and from filling it.
+func harmless(s string) string {
+	s = recovery.Harmless(s)
 	if r := []rune(s); len(r) > 200 {
 		s = string(r[:200]) + "…"
 	}

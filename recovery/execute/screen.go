@@ -6,6 +6,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"comeback/recovery"
 )
 
 // screen turns what a program writes for a terminal into lines as the terminal
@@ -157,10 +159,10 @@ func (s *screen) show(r rune) {
 	case 0x90, 0x98, 0x9d, 0x9e, 0x9f:
 		s.state = command
 	default:
-		// Invisible characters could make the record read otherwise than it
-		// is: those that turn the direction of text are among them.
-		if !unicode.IsControl(r) && (!unicode.Is(unicode.Cf, r) || r == '\u200d') {
-			s.put(r)
+		// A terminal shows nothing of a control character. What would make the record read
+		// otherwise than it is can be seen in it.
+		if !unicode.IsControl(r) {
+			s.put(recovery.VisibleRune(r))
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestScreen(t *testing.T) {
 		"a column":             {"abc\x1b[1Gx\n", []string{"xbc"}},
 		"a deletion":           {"abcdef\x1b[3G\x1b[2P\n", []string{"abef"}},
 		"bells and more":       {"a\x07b\x00c\x7f\n", []string{"abc"}},
-		"turned text":          {"a\u202eb\u200bc\n", []string{"abc"}},
+		"turned text":          {"a\u202eb\u200bc\u2028d\n", []string{"a\ufffdb\ufffdc d"}},
 		"umlauts":              {"größer ≥ 1\n", []string{"größer ≥ 1"}},
 		"not UTF-8":            {"a\xffb\n", []string{"a\ufffdb"}},
 		"half a rune":          {"a\xe2\x82", []string{"a\ufffd\ufffd"}},

@@ -101,7 +101,7 @@ func (l *keptLog) harm(ctx context.Context, p recovery.Point) ([]string, error) 
 		habits := catalogue.LearnHabits(ctx, scanner, o, harms, l.Zone, harmLog, nil)
 		harms = slices.DeleteFunc(harms, func(t recovery.Transaction) bool { return habits.Of(t.LSN).Holds() })
 	}
-	return recovery.KeptHarm(harms, l.Wording, harmsTold, func(t recovery.Transaction) string {
+	return recovery.KeptHarm(harms, recovery.Wording{}, harmsTold, func(t recovery.Transaction) string {
 		if !slices.ContainsFunc(survey.Windows, func(w recovery.Window) bool { return t.LSN >= w.From.LSN && t.LSN < w.To.LSN }) {
 			return ""
 		}

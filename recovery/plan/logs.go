@@ -23,9 +23,8 @@ type Logs struct {
 	// by an address that may be empty, and of what was restored. The error says why the server
 	// gives none; then there may be numbers in their place.
 	Names func(ctx context.Context, component, address string, s recovery.Survey) (recovery.Names, error)
-	// Redact takes secrets out of what is said, and Wording says what transactions did.
-	Redact  func(string) string
-	Wording recovery.Wording
+	// Redact takes secrets out of what is said.
+	Redact func(string) string
 	// Zone is by whose days it is told what is usual.
 	Zone *time.Location
 }

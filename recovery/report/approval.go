@@ -44,7 +44,7 @@ func VerifyApproval(authorizedKey, planSHA256, armored string) (fingerprint stri
 	wanted, _, _, _, err := ssh.ParseAuthorizedKey([]byte(authorizedKey))
 	if err != nil {
 		return "", refuse("give the approver's public key in the runbook's people, as it stands in the .pub file",
-			"the approver's key %q is not a public key", clip(Visible(authorizedKey), 60))
+			"the approver's key %q is not a public key", clip(recovery.Visible(authorizedKey), 60))
 	}
 	key := describe(wanted)
 	sig, err := parseSignature([]byte(strings.TrimSpace(armored) + "\n"))
@@ -58,7 +58,7 @@ func VerifyApproval(authorizedKey, planSHA256, armored string) (fingerprint stri
 		return "", refuse("sign with that key, or name the other one in the runbook and make a new plan",
 			"the signature is by %s, and the approver's key is %s", by.Fingerprint, key.Fingerprint)
 	case sig.Namespace != ApprovalNamespace:
-		return "", refuse(again, "the signature was made for %q, not for %q: it approves nothing", clip(Visible(sig.Namespace), 60), ApprovalNamespace)
+		return "", refuse(again, "the signature was made for %q, not for %q: it approves nothing", clip(recovery.Visible(sig.Namespace), 60), ApprovalNamespace)
 	}
 	if err := checkSignature(sig, message, ApprovalNamespace); err != nil {
 		return "", refuse(again, "the signature is not over the digest %s of this plan: %w", shortDigest(planSHA256), err)
@@ -71,7 +71,7 @@ var hexDigest = pattern.New(`^[0-9a-f]{64}$`)
 // approvalMessage is what an approver signs: a line that people can read aloud.
 func approvalMessage(planSHA256 string) ([]byte, error) {
 	if !hexDigest.MatchString(planSHA256) {
-		return nil, recovery.Errorf("give the 64 digits that the run shows, in lower case", "%q is not the digest of a plan", clip(Visible(planSHA256), 70)).WithExit(recovery.Usage)
+		return nil, recovery.Errorf("give the 64 digits that the run shows, in lower case", "%q is not the digest of a plan", clip(recovery.Visible(planSHA256), 70)).WithExit(recovery.Usage)
 	}
 	return []byte(planSHA256 + "\n"), nil
 }

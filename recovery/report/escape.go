@@ -5,6 +5,7 @@ import (
 	"unicode"
 
 	"comeback/pattern"
+	"comeback/recovery"
 )
 
 // Everything that comes from a database, a copy or a person is data in the
@@ -13,7 +14,7 @@ import (
 
 // text makes data safe anywhere in a paragraph or a table's cell, on one line.
 func text(s string) string {
-	s = strings.TrimSpace(Visible(s))
+	s = strings.TrimSpace(recovery.Visible(s))
 	var b strings.Builder
 	for _, r := range s {
 		if strings.ContainsRune("\\`*_[]<|~&$", r) {
@@ -30,7 +31,7 @@ var blockStart = pattern.New(`^()([-+=>#])|^([0-9]+)([.)])`)
 // code shows data as code, on one line. What a code span in a table cannot hold
 // is shown as text.
 func code(s string) string {
-	s = strings.TrimSpace(Visible(s))
+	s = strings.TrimSpace(recovery.Visible(s))
 	if s == "" || strings.ContainsAny(s, "`|\\") {
 		return text(s)
 	}
@@ -42,24 +43,10 @@ func fenced(language, s string) string {
 	lines := strings.Split(strings.ReplaceAll(strings.Trim(s, "\r\n"), "\r\n", "\n"), "\n")
 	fence := "```"
 	for i, line := range lines {
-		lines[i] = strings.TrimRightFunc(Visible(line), unicode.IsSpace)
+		lines[i] = strings.TrimRightFunc(recovery.Visible(line), unicode.IsSpace)
 		for strings.Contains(line, fence) {
 			fence += "`"
 		}
 	}
 	return fence + language + "\n" + strings.Join(lines, "\n") + "\n" + fence + "\n"
-}
-
-// Visible replaces what a reader would not see, or would see in another order:
-// control characters become spaces, formatting ones a replacement character.
-func Visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
-			return ' '
-		case unicode.Is(unicode.Cf, r):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
 }

@@ -77,10 +77,10 @@ func checkEscape(t *testing.T, name string, escape func(string) string, s string
 		d.line("**%s** is %s.", "w", data)
 		return []byte(d.String())
 	}
-	if got, want := seen(t, "w "+escape(s)), "w "+strings.TrimSpace(Visible(s)); name == "text" && strings.TrimSpace(got) != strings.TrimSpace(want) {
+	if got, want := seen(t, "w "+escape(s)), "w "+strings.TrimSpace(recovery.Visible(s)); name == "text" && strings.TrimSpace(got) != strings.TrimSpace(want) {
 		t.Errorf("%s(%q): a reader sees %q", name, s, got)
 	}
-	if got, want := seen(t, escape(s)), strings.TrimSpace(Visible(s)); strings.TrimSpace(got) != want {
+	if got, want := seen(t, escape(s)), strings.TrimSpace(recovery.Visible(s)); strings.TrimSpace(got) != want {
 		t.Errorf("%s(%q): a reader sees %q", name, s, got)
 	}
 	got, want := skeleton(frame(escape(s))), skeleton(frame("word"))
@@ -176,7 +176,7 @@ func FuzzEscape(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if Visible(s) != s && strings.TrimSpace(Visible(s)) == "" || strings.TrimSpace(s) == "" {
+		if recovery.Visible(s) != s && strings.TrimSpace(recovery.Visible(s)) == "" || strings.TrimSpace(s) == "" {
 			return // nothing to see
 		}
 		checkEscape(t, "text", text, s)

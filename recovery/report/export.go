@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode"
 
 	"comeback/recovery"
 )
@@ -263,14 +262,5 @@ func (p Period) HTML() ([]byte, error) {
 	if err := page.Funcs(template.FuncMap{"day": dayIn(zone), "time": timeIn(zone)}).Execute(&b, p); err != nil {
 		return nil, fmt.Errorf("write the page: %w", err)
 	}
-	return bytes.Map(shown, b.Bytes()), nil
-}
-
-// shown shows a formatting character of a text, as Visible does: it would hide or turn around
-// what stands beside it on the page, which has none of its own.
-func shown(r rune) rune {
-	if unicode.Is(unicode.Cf, r) {
-		return unicode.ReplacementChar
-	}
-	return r
+	return []byte(recovery.VisibleLines(b.String())), nil // the page has nothing of its own that this changes
 }

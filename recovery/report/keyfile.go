@@ -164,7 +164,7 @@ func CreateKey(path, comment string) (Key, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Key{}, fmt.Errorf("create key: %w", err)
 	}
-	line := fmt.Sprintf("%s %s\n", marshalPublic(public), Visible(comment))
+	line := fmt.Sprintf("%s %s\n", marshalPublic(public), recovery.Visible(comment))
 	for _, f := range []file{{name + ".pub", []byte(line)}, {name, pem.EncodeToMemory(block)}} {
 		if err := createFile(dir, f.name, f.bytes); err != nil {
 			return Key{}, recovery.Errorf("name another file", "create key: %w", err)

@@ -71,7 +71,7 @@ func (d *document) row(cells []string) {
 
 // short escapes data for a cell, cut to what can be read there; the whole is
 // in report.json.
-func short(s string) string { return text(clip(Visible(s), 300)) }
+func short(s string) string { return text(clip(recovery.Visible(s), 300)) }
 
 // at writes a time in UTC; fractions are shown where there are any.
 func at(t time.Time) string {

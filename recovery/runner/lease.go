@@ -5,8 +5,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"comeback/recovery"
 )
@@ -16,7 +14,7 @@ import (
 // holds the lease, who may hand it over; anybody may take it over with a reason.
 // Both are events.
 func (r *Run) Do(_ context.Context, c recovery.Command) error {
-	c.Text, c.To = printable(c.Text, maxText), printable(c.To, maxName)
+	c.Text, c.To = harmless(c.Text, maxText), harmless(c.To, maxName)
 	r.lease.Lock()
 	defer r.lease.Unlock()
 	s := r.exec.State()
@@ -47,18 +45,14 @@ const (
 	maxName = 64       // of an operator or a word about a terminal
 )
 
-// printable is what others may see of a text on their terminals: no control
-// characters but line breaks and tabs, and not more than limit bytes.
-func printable(text string, limit int) string {
-	if len(text) > limit {
-		text = text[:limit]
+// harmless is what others may see of a text on their terminals, of its first limit bytes;
+// nothing where that is blank.
+func harmless(text string, limit int) string {
+	text = recovery.HarmlessLines(strings.ToValidUTF8(text[:min(len(text), limit)], ""))
+	if strings.TrimSpace(text) == "" {
+		return ""
 	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || r != '\n' && r != '\t' && !unicode.IsGraphic(r) {
-			return -1
-		}
-		return r
-	}, text)
+	return text
 }
 
 // leaseLock makes the look at the holder and the command one act.

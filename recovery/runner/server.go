@@ -223,7 +223,7 @@ func (s *server) samples(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flusher := http.NewResponseController(w)
 	enc := json.NewEncoder(w)
-	terminal := printable(r.URL.Query().Get("terminal"), maxName)
+	terminal := harmless(r.URL.Query().Get("terminal"), maxName)
 	for sample := range s.run.cast.samples(r.Context(), recovery.Watcher{Operator: operator(r), Terminal: terminal, Since: s.run.Now()}) {
 		if enc.Encode(sample) != nil || flusher.Flush() != nil {
 			return

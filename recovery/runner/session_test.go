@@ -245,7 +245,7 @@ func TestServer_presence(t *testing.T) {
 		for range other.Samples(ctx) {
 		}
 	}()
-	here("ops1 at console", "ops2 at pl[2Jain")
+	here("ops1 at console", "ops2 at plain")
 	leave()
 	here("ops1 at console")
 	tick(t, one, "")
