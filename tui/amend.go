@@ -204,7 +204,7 @@ func (s *amendScreen) page(w, h int) page {
 		p.about("", faint, "say 02:41, 10 minutes ago, latest, a date with its time, an LSN, the number of a transaction or a backup", w, 2)
 		s.near.show(&p, w, s.m.now().Location())
 	}
-	s.show(&p, w)
+	s.show(s.m, &p, w)
 	if s.prompt != nil {
 		p.leave = binding{keyEscape, "back, nothing changes"}
 	}

@@ -89,7 +89,7 @@ func (s *waitingScreen) approval(p *page, st *recovery.StepState, head line, w i
 	p.body = []line{spread(head, say("digest "+digest(a.state.PlanSHA256)), w), nil}
 	args, err := approvalOf(st)
 	if err != nil {
-		p.body = append(p.body, trouble("BROKEN", err, w)...)
+		p.body = append(p.body, s.m.trouble("BROKEN", err, w)...)
 	}
 	role := args.Role
 	for _, person := range a.plan.People {
@@ -112,8 +112,8 @@ func (s *waitingScreen) approval(p *page, st *recovery.StepState, head line, w i
 				approved.At.In(s.m.now().Location()).Format("15:04:05")), w, 2)
 		}
 	}
-	p.about("CAUSE", plain, st.Error, w, 3)
-	p.about("ELSEWHERE", plain, "comeback approve "+a.plan.Run, w, 1)
+	p.about("CAUSE", plain, s.m.pasted(st.Error), w, 3)
+	p.about("ELSEWHERE", plain, s.m.pasted("comeback approve "+a.plan.Run), w, 1)
 }
 
 // spaced is a whole digest in groups of four.

@@ -37,7 +37,7 @@ func (s *runbookScreen) canWe(w int, row func(name string, w int) []line) []line
 	}
 	lines := []line{head}
 	if s.surveyErr != nil {
-		return append(lines, trouble("REFUSED", s.surveyErr, w)...)
+		return append(lines, s.m.trouble("REFUSED", s.surveyErr, w)...)
 	}
 	var names []string
 	for _, row := range s.rows {

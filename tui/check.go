@@ -96,7 +96,7 @@ func (s *checkScreen) page(w, h int) page {
 		p.note = s.sameAs(w - cells(p.live) - 2)
 	}
 	if s.err != nil {
-		p.body, p.note = append(p.body, trouble("REFUSED", s.err, w)...), "nothing was found out"
+		p.body, p.note = append(p.body, s.m.trouble("REFUSED", s.err, w)...), "nothing was found out"
 	}
 	if !s.have {
 		if s.err == nil {

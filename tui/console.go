@@ -37,6 +37,9 @@ type Options struct {
 	// Overlooked says that there are runs which this console cannot list, and what to do
 	// about it; nil where there are none.
 	Overlooked error
+	// Pasted gives the commands of a text what they need to be carried out where the console
+	// is, by whoever reads it and pastes them where they are; nil is nothing.
+	Pasted func(text string) string
 	// Cards are a rehearsal's scenario, to be played one after the other.
 	Cards []Card
 }
@@ -136,7 +139,10 @@ func newModel(ctx context.Context, o Options) *model {
 	m := &model{
 		ctx: ctx, desk: o.Desk, now: o.Now, operator: o.Operator,
 		theme: newTheme(o.Environ), titles: titled(o.Environ), width: 80, height: 24,
-		cards: o.Cards, overlooked: o.Overlooked, outages: map[string]recovery.OutageNoted{}, exec: tea.Exec, canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
+		cards: o.Cards, overlooked: o.Overlooked, pasted: o.Pasted, outages: map[string]recovery.OutageNoted{}, exec: tea.Exec, canSuspend: canSuspend, everySecond: func() tea.Cmd { return tea.Every(time.Second, func(time.Time) tea.Msg { return secondMsg{} }) },
+	}
+	if m.pasted == nil {
+		m.pasted = func(text string) string { return text }
 	}
 	m.hung, m.hangUp = context.WithCancel(ctx)
 	m.terminal = variable(o.Environ, "TERM")

@@ -105,14 +105,14 @@ func (s *waitingScreen) access(p *page, st *recovery.StepState, head line, w int
 	p.body = []line{spread(head, say("not a failure"), w), nil}
 	if st.WaitsFor == recovery.WaitTerminal {
 		p.about("NEEDS", warn, "a terminal of its own: "+named(st)+" talks with a person", w, 2)
-		p.about("CAUSE", plain, st.Error, w, 4)
-		p.about("DO", plain, st.Hint, w, 4)
-		p.about("ELSEWHERE", plain, "comeback terminal "+s.run.plan.Run, w, 1)
+		p.about("CAUSE", plain, s.m.pasted(st.Error), w, 4)
+		p.about("DO", plain, s.m.pasted(st.Hint), w, 4)
+		p.about("ELSEWHERE", plain, s.m.pasted("comeback terminal "+s.run.plan.Run), w, 1)
 		return
 	}
 	p.about("NEEDS", warn, "credentials: "+named(st), w, 2)
-	p.about("CAUSE", plain, st.Error, w, 6)
-	p.about("DO", plain, st.Hint, w, 4)
+	p.about("CAUSE", plain, s.m.pasted(st.Error), w, 6)
+	p.about("DO", plain, s.m.pasted(st.Hint), w, 4)
 	for _, name := range s.run.variables(st) {
 		if where := s.run.plan.Needs[name]; where != "" {
 			p.about("FROM", plain, fmt.Sprintf("%s: %s", name, where), w, 2)

@@ -120,17 +120,17 @@ func (s *waitingScreen) decision(p *page, st *recovery.StepState, head line, w i
 	}
 	p.body = []line{spread(head, right, w), nil}
 	p.about("FAILED", bad, named(st), w, 2)
-	p.about("CAUSE", plain, st.Error, w, 4)
+	p.about("CAUSE", plain, s.m.pasted(st.Error), w, 4)
 	if c := st.Outcome.Check; c != nil {
 		p.about("EXPECTED", plain, c.Expected, w, 2)
 		p.about("FOUND", plain, c.Found, w, 3)
 		p.about("QUERY", plain, c.Query, w, 2)
 	}
-	p.about("DO", plain, st.Hint, w, 3)
+	p.about("DO", plain, s.m.pasted(st.Hint), w, 3)
 	if st.Line > 0 {
 		p.about("FROM", faint, fmt.Sprintf("the runbook, line %d", st.Line), w, 1)
 	}
-	p.about("ELSEWHERE", plain, s.run.lookFrom(st), w, 2)
+	p.about("ELSEWHERE", plain, s.m.pasted(s.run.lookFrom(st)), w, 2)
 }
 
 // lookFrom is how somebody looks at what was restored before they decide about a step: at its

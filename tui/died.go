@@ -152,8 +152,8 @@ func (s *diedScreen) page(w, h int) page {
 			}
 			add(name, plain, text)
 		}
-		add("GIVE UP", plain, "comeback stop "+s.run.ID+" removes what it made and closes its report")
+		add("GIVE UP", plain, s.m.pasted("comeback stop "+s.run.ID)+" removes what it made and closes its report")
 	}
-	s.show(&p, w)
+	s.show(s.m, &p, w)
 	return p
 }

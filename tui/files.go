@@ -71,7 +71,7 @@ func (s *filesScreen) page(w, h int) page {
 	p.body = []line{as(strong, "FILES of "+s.about).say("   ").say(cutLeft(clean(s.dir), max(8, w-20))).fit(w), nil}
 	switch {
 	case s.err != nil:
-		p.body = append(p.body, trouble("REFUSED", s.err, w)...)
+		p.body = append(p.body, s.m.trouble("REFUSED", s.err, w)...)
 		return p
 	case !s.have:
 		p.body = append(p.body, as(faint, "looking .."))

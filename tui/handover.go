@@ -68,7 +68,7 @@ func (s *handScreen) page(w, h int) page {
 	if s.asking {
 		p.note = "asking .."
 	}
-	s.show(&p, w)
+	s.show(s.m, &p, w)
 	return p
 }
 
@@ -130,7 +130,7 @@ func (s *takeScreen) page(w, h int) page {
 	if s.asking {
 		p.note = "asking .."
 	}
-	s.show(&p, w)
+	s.show(s.m, &p, w)
 	p.leave = binding{keyEscape, "go on watching"}
 	return p
 }

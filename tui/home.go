@@ -231,7 +231,7 @@ func (s *homeScreen) page(w, h int) page {
 	if s.attaching {
 		p.note = "opening the run .."
 	}
-	unseen := trouble("NOT SEEN", s.m.overlooked, w)
+	unseen := s.m.trouble("NOT SEEN", s.m.overlooked, w)
 	if w >= wide {
 		lw := (w - 2) * 62 / 100
 		lists, focus := s.lists(&p, lw, h-3-len(unseen))

@@ -38,7 +38,7 @@ func (s *homeScreen) systemLines(w, h int) []line {
 	lines := []line{t.titles()}
 	switch {
 	case s.err != nil:
-		return append(lines, trouble("REFUSED", s.err, w)...)
+		return append(lines, s.m.trouble("REFUSED", s.err, w)...)
 	case !s.haveList:
 		return append(lines, as(faint, "  looking for runbooks .."))
 	case len(s.systems) == 0:
@@ -165,7 +165,7 @@ func (s *homeScreen) runLines(w, h int) []line {
 	lines := []line{t.titles()}
 	switch {
 	case s.runsErr != nil:
-		return append(lines, trouble("REFUSED", s.runsErr, w)...)
+		return append(lines, s.m.trouble("REFUSED", s.runsErr, w)...)
 	case !s.haveRuns:
 		return append(lines, as(faint, "  looking for runs .."))
 	case len(s.runs) == 0:
@@ -187,7 +187,7 @@ func (s *homeScreen) runLines(w, h int) []line {
 // details says more about what the cursor stands on.
 func (s *homeScreen) details(w int) []line {
 	if s.attachErr != nil {
-		return trouble("REFUSED", s.attachErr, w)
+		return s.m.trouble("REFUSED", s.attachErr, w)
 	}
 	const indent = 12
 	var lines []line

@@ -22,7 +22,7 @@ func (s *leaveScreen) field() *field { return nil }
 func (s *leaveScreen) gone() bool { return s.run.over }
 
 func (s *leaveScreen) choices() []choice {
-	list := []choice{{name: "Detach", leaves: "the run goes on; comeback attach " + s.run.plan.Run + " comes back", anybody: true, do: s.m.detach}}
+	list := []choice{{name: "Detach", leaves: "the run goes on; " + s.m.pasted("comeback attach "+s.run.plan.Run) + " comes back", anybody: true, do: s.m.detach}}
 	if s.run.state.Stop == nil {
 		list = append(list, choice{name: "STOP the run...", leaves: "asks a reason first", do: func() tea.Cmd {
 			s.m.pop()
@@ -71,9 +71,9 @@ func (s *leaveScreen) page(w, h int) page {
 	default:
 		add("COMMAND", "stays with you; a colleague can take it over, with a reason")
 	}
-	add("LATER", "comeback runs lists what runs, what waits and for whom; comeback status "+a.plan.Run+" says it in a text to paste")
+	add("LATER", s.m.pasted("comeback runs")+" lists what runs, what waits and for whom; "+s.m.pasted("comeback status "+a.plan.Run)+" says it in a text to paste")
 	if s.err != nil {
-		p.body = append(append(p.body, nil), trouble("REFUSED", s.err, w)...)
+		p.body = append(append(p.body, nil), s.m.trouble("REFUSED", s.err, w)...)
 	}
 	return p
 }

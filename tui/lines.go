@@ -290,10 +290,10 @@ func (t *teller) tell() (unasked bool) {
 		if !answered || s.err == nil && s.prompt != nil || !t.standing {
 			lines = nil
 			if s.err != nil && answered {
-				lines = append(lines, wrap(t.written("REFUSED: "+s.err.Error()+". "+recovery.HintOf(s.err)), t.m.width)...)
+				lines = append(lines, wrap(t.written(t.m.pasted("REFUSED: "+s.err.Error()+". "+recovery.HintOf(s.err))), t.m.width)...)
 			}
 			if a := s.run; a.over && !a.ended() {
-				lines = append(lines, wrap(t.written(a.lost()), t.m.width)...)
+				lines = append(lines, wrap(t.written(a.lost(t.m)), t.m.width)...)
 			}
 		}
 	}
@@ -403,9 +403,9 @@ func (t *teller) read(s *pagerScreen) {
 	t.say("")
 	t.say(t.written(s.title))
 	if s.err != nil {
-		t.prose("REFUSED: " + s.err.Error())
+		t.prose(t.m.pasted("REFUSED: " + s.err.Error()))
 		if hint := recovery.HintOf(s.err); hint != "" {
-			t.prose("DO: " + hint)
+			t.prose(t.m.pasted("DO: " + hint))
 		}
 	} else {
 		lines := s.lines(t.m.width)

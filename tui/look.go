@@ -81,12 +81,12 @@ func (s *lookScreen) page(w, h int) page {
 	case s.asking:
 		p.body = append(p.body, as(faint, "asking it .."))
 	case s.why != nil:
-		p.body = append(p.body, trouble("REFUSED", s.why, w)...)
+		p.body = append(p.body, s.m.trouble("REFUSED", s.why, w)...)
 	}
 	for _, text := range s.text {
 		p.body = append(p.body, say(clean(text)).fit(w))
 	}
-	s.show(&p, w)
+	s.show(s.m, &p, w)
 	if s.prompt != nil {
 		p.focus = -1 // the answer is read from its beginning
 	}

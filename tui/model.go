@@ -73,6 +73,9 @@ type model struct {
 	outages map[string]recovery.OutageNoted
 	// overlooked says that there are runs which cannot be listed.
 	overlooked error
+	// pasted gives the commands of a text what they need to be carried out here. Every text
+	// with a command about a run goes through it before it is laid out.
+	pasted func(text string) string
 	// cards are the scenario of a rehearsal.
 	cards []Card
 }

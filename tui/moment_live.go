@@ -106,7 +106,7 @@ func (s *commitsScreen) archived(w int) []line {
 	case l.pushing:
 		return []line{as(strong, "LIVE    ").and(busy, "switched to a new segment, waiting until a copy has the one before ..").fit(w)}
 	case l.pushErr != nil:
-		return trouble("LIVE", l.pushErr, w)
+		return s.m.trouble("LIVE", l.pushErr, w)
 	case l.err != nil:
 		return []line{as(strong, "LIVE    ").and(warn, "not reached: ").say(l.err.Error() + "; what it has and no copy has is not known").fit(w)}
 	case !l.known:

@@ -108,9 +108,9 @@ func (s *commitsScreen) top(w int) []line {
 	}
 	lines = append(lines, s.archived(w)...)
 	if s.readErr != nil {
-		lines = append(lines, paragraph("UNREAD", 8, bad, s.readErr.Error(), w, s.m.most(2))...)
+		lines = append(lines, paragraph("UNREAD", 8, bad, s.m.pasted(s.readErr.Error()), w, s.m.most(2))...)
 		if hint := recovery.HintOf(s.readErr); hint != "" {
-			lines = append(lines, paragraph("", 8, plain, hint+"; what was read stays", w, 1)...)
+			lines = append(lines, paragraph("", 8, plain, s.m.pasted(hint)+"; what was read stays", w, 1)...)
 		}
 	}
 	return lines

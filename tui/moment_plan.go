@@ -117,7 +117,7 @@ func (c *chooser) refusal(w int) []line {
 		if c.tried != nil {
 			lines = append(lines, as(strong, pad("MOMENT", 10)).say(c.tried.Want))
 		}
-		return append(lines, trouble("REFUSED", c.err, w)...)
+		return append(lines, c.m.trouble("REFUSED", c.err, w)...)
 	}
 	return nil
 }

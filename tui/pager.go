@@ -310,7 +310,7 @@ func (s *pagerScreen) page(w, h int) page {
 		p.body = []line{as(strong, s.title), as(faint, "reading ..")}
 		return p
 	case s.err != nil:
-		p.body = append([]line{as(strong, s.title), nil}, trouble("REFUSED", s.err, w)...)
+		p.body = append([]line{as(strong, s.title), nil}, s.m.trouble("REFUSED", s.err, w)...)
 		return p
 	}
 	lines := s.lines(w)

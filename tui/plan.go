@@ -163,7 +163,7 @@ func (s *planScreen) page(w, h int) page {
 	title := spread(as(strong, "PLAN "+plan.Run).say("   "+plan.Moment.Want.Text), say("digest "+digest(s.prepared.Digest)), w)
 	p.body = []line{title}
 	if s.refused != nil {
-		p.body = append(append(p.body, trouble("REFUSED", s.refused, w)...), nil)
+		p.body = append(append(p.body, s.m.trouble("REFUSED", s.refused, w)...), nil)
 	}
 	if missing := s.notSet(w); plan.Mode != recovery.Recovery && len(missing) > 0 {
 		p.body = append(append(p.body, missing...), nil)
@@ -177,7 +177,7 @@ func (s *planScreen) page(w, h int) page {
 		p.body = append(p.body, s.facts(w)...)
 	}
 	if plan.Mode == recovery.Recovery {
-		p.body = append(append(p.body, nil), effects(plan.Effects(), w, s.m.most(3))...)
+		p.body = append(append(p.body, nil), s.m.effects(plan.Effects(), w, s.m.most(3))...)
 		p.body = append(p.body, keptHarm(plan.Moment, w, s.m.most(3))...)
 		p.body = append(p.body, s.notSet(w)...)
 		switch {
@@ -206,7 +206,7 @@ func (s *planScreen) page(w, h int) page {
 		}
 	}
 	if s.err != nil {
-		p.body = append(p.body, trouble("REFUSED", s.err, w)...)
+		p.body = append(p.body, s.m.trouble("REFUSED", s.err, w)...)
 	}
 	p.pinned += len(p.body) - from
 	return p

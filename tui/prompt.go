@@ -105,7 +105,7 @@ func (a *asker) answer(k tea.KeyPressMsg) (tea.Cmd, bool) {
 }
 
 // show puts the prompt and a refusal under a page's body.
-func (a *asker) show(p *page, w int) {
+func (a *asker) show(m *model, p *page, w int) {
 	from := len(p.body)
 	defer func() { p.pinned += len(p.body) - from }()
 	if a.prompt != nil {
@@ -115,7 +115,7 @@ func (a *asker) show(p *page, w int) {
 		p.keys, p.leave = []binding{{keyEnter, a.prompt.does}}, binding{keyEscape, "drop"}
 	}
 	if a.err != nil {
-		p.body = append(append(p.body, nil), trouble("REFUSED", a.err, w)...)
+		p.body = append(append(p.body, nil), m.trouble("REFUSED", a.err, w)...)
 		if a.prompt == nil {
 			p.focus = len(p.body) - 1
 		}

@@ -3,6 +3,7 @@ package tui
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 )
@@ -25,11 +26,12 @@ func TestExpiry_words(t *testing.T) {
 		}
 		return p
 	}
+	m := newModel(t.Context(), Options{Desk: shopDesk(), Now: func() time.Time { return ten }})
 	one, two := expiry("/x/config"), expiry("/x/config", "/x/code")
 	for want, got := range map[string]string{
 		"To remove it for good, type its name, /x/config. Anything else changes nothing.":                      text(typingChanges(one, 100)),
 		"To remove all of it for good, type all the names, /x/config, /x/code. Anything else changes nothing.": text(typingChanges(two, 110)),
-		"REMOVED        /x/config, /x/code: restored by run 7c31 and left beside live":                         text(effects(two.Effects(), 100, 3)),
+		"REMOVED        /x/config, /x/code: restored by run 7c31 and left beside live":                         text(m.effects(two.Effects(), 100, 3)),
 		"removes /x/config, /x/code for good":                                                                  doesLive(two),
 		"of all that goes; then it is removed for good":                                                        namedThen(two),
 	} {

@@ -14,7 +14,7 @@ import (
 
 // preview is what a rescue would do to live, table by table, once the run has
 // found that out. While somebody types, keys are text.
-func (a *attached) preview(w int, typing bool) []line {
+func (a *attached) preview(m *model, w int, typing bool) []line {
 	const most = 8
 	var tables []string
 	for i := range a.state.Steps {
@@ -43,7 +43,7 @@ func (a *attached) preview(w int, typing bool) []line {
 	if typing {
 		key = "esc, then v"
 	}
-	return append(lines, paragraph("ROWS", 10, plain, key+" shows some of each, like comeback rescue show "+a.plan.Run, w, 2)...)
+	return append(lines, paragraph("ROWS", 10, plain, key+" shows some of each, like "+m.pasted("comeback rescue show "+a.plan.Run), w, 2)...)
 }
 
 // previews says that the run is a rescue which has found out what it would do, and

@@ -170,7 +170,7 @@ func (s *resultScreen) page(w, h int) page {
 	word, k := verdict(a)
 	p.body = []line{spread(as(k, word).say("   run "+a.plan.Run), say(fmt.Sprint("exit ", int(a.state.Exit))), w)}
 	if s.next.err != nil {
-		p.body = append(p.body, trouble("REFUSED", s.next.err, w)...)
+		p.body = append(p.body, s.m.trouble("REFUSED", s.next.err, w)...)
 	}
 	if a.state.Says != "" && a.state.Result != recovery.ResultPassed {
 		p.body = append(p.body, paragraph("", 0, plain, a.state.Says, w, s.m.most(3))...)
@@ -261,7 +261,7 @@ func (s *resultScreen) findings(w int) []line {
 	zone := s.m.now().Location()
 	var lines []line
 	add := func(name string, k look, text string, most int) {
-		lines = append(lines, paragraph(name, indent, k, text, w, s.m.most(most))...)
+		lines = append(lines, paragraph(name, indent, k, s.m.pasted(text), w, s.m.most(most))...)
 	}
 	list := func(name string, k look, items []string) {
 		for i, item := range items {
@@ -409,7 +409,7 @@ func (s *resultScreen) report(w int) []line {
 		}
 		return append(lines, verify...)
 	case s.err != nil:
-		return append(lines, trouble("REFUSED", s.err, w)...)
+		return append(lines, s.m.trouble("REFUSED", s.err, w)...)
 	}
 	lines = append(lines, say(pad("", indent)).and(warn, "ended, unsigned").say(": not a proof yet, k signs it"))
 	return append(lines, verify...)

@@ -216,7 +216,7 @@ func (s *routeScreen) page(w, h int) page {
 	if s.prompt != nil {
 		p.body = append(append(p.body, nil), outageHelp(s.m, w)...)
 	}
-	s.show(&p, w)
+	s.show(s.m, &p, w)
 	copies := binding{"y", "copy the command"}
 	if s.prompt != nil {
 		p.leave, copies.key = escBack, keyCopy

@@ -72,13 +72,13 @@ func (s *runScreen) page(w, h int) page {
 	case s.prompt != nil:
 		foot = s.foot(w)
 		if s.err != nil {
-			foot = append(foot, trouble("REFUSED", s.err, w)...)
+			foot = append(foot, s.m.trouble("REFUSED", s.err, w)...)
 		}
 		p.keys, p.leave = []binding{{keyEnter, s.prompt.does}}, binding{keyEscape, "drop"}
 	case s.err != nil:
-		foot = trouble("REFUSED", s.err, w)
+		foot = s.m.trouble("REFUSED", s.err, w)
 	case a.over && a.err != nil:
-		foot = trouble("LOST", a.err, w)
+		foot = s.m.trouble("LOST", a.err, w)
 	case a.over && !a.ended():
 		foot = []line{as(bad, "BROKEN OFF").say("  its journal stops here; esc, and enter on the run resumes it")}
 	}
@@ -107,11 +107,11 @@ func (s *runScreen) page(w, h int) page {
 }
 
 // lost is why nothing more is heard of a run that has not ended.
-func (a *attached) lost() string {
+func (a *attached) lost(m *model) string {
 	if a.err == nil {
 		return "BROKEN OFF: its journal stops here; esc, and enter on the run resumes it"
 	}
-	return "LOST: " + a.err.Error() + ". " + recovery.HintOf(a.err)
+	return m.pasted("LOST: " + a.err.Error() + ". " + recovery.HintOf(a.err))
 }
 
 // says is who commands the run and when it should be through, or what it does

@@ -139,7 +139,7 @@ func (s *runbookScreen) page(w, h int) page {
 	switch {
 	case s.err != nil:
 		p.keys = []binding{{"g", "again"}}
-		p.body = append([]line{say(s.path), nil}, trouble("REFUSED", s.err, w)...)
+		p.body = append([]line{say(s.path), nil}, s.m.trouble("REFUSED", s.err, w)...)
 		return p
 	case s.opened == nil:
 		p.body = []line{as(faint, "reading "+s.path+" ..")}
@@ -176,7 +176,7 @@ func (s *runbookScreen) page(w, h int) page {
 		}
 		p.body = append(p.body, stages...)
 	}
-	s.show(&p, w)
+	s.show(s.m, &p, w)
 	return p
 }
 

@@ -211,7 +211,7 @@ func (s *signScreen) page(w, h int) page {
 		p.keys, p.leave = []binding{{keyEnter, "sign"}}, binding{keyEscape, "drop"}
 	}
 	if s.err != nil {
-		p.body = append(append(p.body, nil), trouble("REFUSED", s.err, w)...)
+		p.body = append(append(p.body, nil), s.m.trouble("REFUSED", s.err, w)...)
 		if s.passphrase == nil {
 			p.focus = len(p.body) - 1
 		}

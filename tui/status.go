@@ -39,7 +39,7 @@ func (m *model) statusRun() *attached {
 // there is beside runs.
 func (m *model) status() string {
 	if a := m.statusRun(); a != nil {
-		return recovery.Status(a.plan, &a.state, !a.over, m.now())
+		return m.pasted(recovery.Status(a.plan, &a.state, !a.over, m.now()))
 	}
 	for i := len(m.stack) - 1; i >= 0; i-- {
 		switch s := m.stack[i].screen.(type) {

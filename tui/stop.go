@@ -110,7 +110,7 @@ func (s *stopScreen) page(w, h int) page {
 	if s.asking {
 		p.note = "asking .."
 	}
-	if s.show(&p, w); s.prompt != nil {
+	if s.show(s.m, &p, w); s.prompt != nil {
 		p.leave = binding{keyEscape, "let it go on"}
 	}
 	return p
@@ -135,7 +135,7 @@ func (s *stopScreen) leaves(w int) []line {
 	if s.id == "" { // what runs goes on to open it
 		return lines
 	}
-	return append(lines, paragraph("", stopIndent, plain, "To keep them stopped, do not stop it: esc twice, and then d leaves this console. The run waits on, with live closed, until somebody answers: comeback attach "+s.run.plan.Run, w, 3)...)
+	return append(lines, paragraph("", stopIndent, plain, "To keep them stopped, do not stop it: esc twice, and then d leaves this console. The run waits on, with live closed, until somebody answers: "+s.m.pasted("comeback attach "+s.run.plan.Run), w, 3)...)
 }
 
 // leavesOpen is what a stop leaves of a switch that is open: it goes one way, and what was to
@@ -155,7 +155,7 @@ func (s *stopScreen) leavesOpen(w int) []line {
 		add(name, plain, fmt.Sprintf("%s, %s, until %s", old.Place, old.Says, stamp(old.Until, now)), 2)
 	}
 	if len(st.Old) > 0 {
-		add("UNDO", plain, "comeback switch-back "+s.run.plan.Run+", once the run has ended; loses what is written after the switch", 3)
+		add("UNDO", plain, s.m.pasted("comeback switch-back "+s.run.plan.Run)+", once the run has ended; loses what is written after the switch", 3)
 	}
 	if held := len(st.Held()); held > 0 {
 		add("REMOVES", plain, "what else the run made: "+count(held, "claim", "claims")+" to give back", 1)

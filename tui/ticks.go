@@ -85,7 +85,7 @@ func (s *waitingScreen) ticks(p *page, st *recovery.StepState, head line, w int)
 			p.body = append(p.body, nil)
 		}
 	}
-	if preview := s.run.preview(w, false); len(preview) > 0 {
+	if preview := s.run.preview(s.m, w, false); len(preview) > 0 {
 		p.body = append(append(p.body, preview...), nil)
 	}
 	zone := s.m.now().Location()

@@ -42,7 +42,7 @@ func (s *trendsScreen) page(w, h int) page {
 	p.body = []line{as(strong, "TRENDS").say("   over the rehearsals of " + clean(s.system.Name)).fit(w), nil}
 	switch {
 	case s.err != nil:
-		p.body = append(p.body, trouble("REFUSED", s.err, w)...)
+		p.body = append(p.body, s.m.trouble("REFUSED", s.err, w)...)
 	case !s.have:
 		p.body = append(p.body, as(faint, "reading the reports .."))
 	case s.trend == nil:

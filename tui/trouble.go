@@ -11,13 +11,13 @@ const mostHint = 10
 
 // trouble shows why something was refused, in the program's words, and what to
 // do next.
-func trouble(word string, err error, w int) []line {
+func (m *model) trouble(word string, err error, w int) []line {
 	if err == nil {
 		return nil
 	}
-	lines := paragraph(word, 10, bad, err.Error(), w, 5)
+	lines := paragraph(word, 10, bad, m.pasted(err.Error()), w, 5)
 	if hint := recovery.HintOf(err); hint != "" {
-		lines = append(lines, paragraph("DO", 10, plain, hint, w, mostHint)...)
+		lines = append(lines, paragraph("DO", 10, plain, m.pasted(hint), w, mostHint)...)
 	}
 	return lines
 }

@@ -23,12 +23,12 @@ func namePrompt(name string, then func(typed string) tea.Cmd) *prompt {
 
 // effects are what a recovery does to live, one paragraph each of at most so many
 // lines.
-func effects(e recovery.Effects, w, most int) []line {
+func (m *model) effects(e recovery.Effects, w, most int) []line {
 	const indent = 15
 	var lines []line
 	add := func(name string, k look, says []string) {
 		for _, text := range together(says) {
-			lines = append(lines, paragraph(name, indent, k, text, w, most)...)
+			lines = append(lines, paragraph(name, indent, k, m.pasted(text), w, most)...)
 			name = ""
 		}
 	}
@@ -119,10 +119,10 @@ func (s *waitingScreen) naming(p *page, st *recovery.StepState, head line, w int
 		why = reason
 	}
 	p.about("WHY", plain, why, w, 3)
-	if preview := s.run.preview(w, s.prompt != nil); len(preview) > 0 {
+	if preview := s.run.preview(s.m, w, s.prompt != nil); len(preview) > 0 {
 		p.body = append(append(p.body, nil), preview...)
 	}
-	p.body = append(append(p.body, nil), effects(s.run.effects(), w, s.m.most(3))...)
+	p.body = append(append(p.body, nil), s.m.effects(s.run.effects(), w, s.m.most(3))...)
 	p.body = append(p.body, keptHarm(s.run.state.Moment, w, s.m.most(3))...)
 	p.body = append(append(p.body, nil), s.changes(w)...)
 }

@@ -203,7 +203,7 @@ func (s *waitingScreen) page(w, h int) page {
 		}
 	}
 	p.pinned = len(p.body) - from
-	if s.show(&p, w); naming && s.prompt.edit.text() == "" {
+	if s.show(s.m, &p, w); naming && s.prompt.edit.text() == "" {
 		p.leave.does = "other ways to go on"
 	}
 	return p

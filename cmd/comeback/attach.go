@@ -366,7 +366,7 @@ func (a *app) tellApproved(asked approvalAsked, key report.Key) {
 
 // detached tells how to come back to a run that goes on.
 func (a *app) detached(out io.Writer, id string) error {
-	fmt.Fprintf(out, "run %s goes on without this terminal; return with: comeback attach%s %s\n", id, a.there(), id)
+	fmt.Fprintln(out, a.fromThere(fmt.Sprintf("run %s goes on without this terminal; return with: comeback attach %[1]s", id)))
 	return &exitError{recovery.NotEnded}
 }
 

@@ -122,7 +122,7 @@ func (a *app) shown(ctx context.Context, run func(context.Context, tui.Options) 
 		fmt.Fprintf(a.err, "comeback: %s\n", warning)
 	}
 	ending, err := run(ctx, tui.Options{Desk: d, In: a.in, Out: a.out, Width: width, Height: height,
-		Environ: a.environ, Now: a.now, Operator: a.operator(), Start: start, Cards: cards, Overlooked: a.overlooked()})
+		Environ: a.environ, Now: a.now, Operator: a.operator(), Start: start, Cards: cards, Overlooked: a.overlooked(), Pasted: a.fromThere})
 	if err != nil {
 		return err
 	}
@@ -165,5 +165,5 @@ func (a *app) lost(id string) error {
 	case r.Alive:
 		return a.detached(a.out, id)
 	}
-	return recovery.Errorf("take it up again: comeback resume"+a.there()+" "+id, "the runner of run %s died", id).WithExit(recovery.NotEnded)
+	return recovery.Errorf("take it up again: comeback resume "+id, "the runner of run %s died", id).WithExit(recovery.NotEnded)
 }

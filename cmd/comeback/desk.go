@@ -166,7 +166,7 @@ func (d *desk) Runs(context.Context) ([]tui.KnownRun, error) {
 			}
 		}
 		now := aftermath.Held(p, past).Now(p.State)
-		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: state, Operator: p.State.Operator, Live: now.LiveSays(d.app.now().Location()),
+		runs = append(runs, tui.KnownRun{ID: p.ID, System: p.State.System, Mode: p.State.Mode, State: d.app.fromThere(state), Operator: p.State.Operator, Live: now.LiveSays(d.app.now().Location()),
 			Started: p.State.Started, Ended: p.State.Ended, Dir: p.Dir, Alive: p.Alive, Died: p.Died})
 	}
 	return runs, nil

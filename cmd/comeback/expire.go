@@ -183,7 +183,7 @@ func (a *app) listOld(ctx context.Context, asJSON bool) error {
 		if asJSON {
 			return lines.Encode(l)
 		}
-		_, err := fmt.Fprintln(a.out, clean(l.text()))
+		_, err := fmt.Fprintln(a.out, clean(a.fromThere(l.text())))
 		return err
 	}
 	for _, r := range runs {

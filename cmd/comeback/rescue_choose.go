@@ -67,7 +67,7 @@ func (a *app) rescueChoose(ctx context.Context, run string, o rescuing) error {
 	if err := s.Do(ctx, recovery.Command{Kind: recovery.DoAmend, By: a.operator(), Amend: &change}); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "run %s looks at live again; then: comeback rescue show %s\n", run, run)
+	_, err = fmt.Fprintln(a.out, a.fromThere(fmt.Sprintf("run %s looks at live again; then: comeback rescue show %[1]s", run)))
 	return err
 }
 
