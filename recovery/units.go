@@ -3,6 +3,7 @@ package recovery
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -63,3 +64,51 @@ func FormatCount[N ~int | ~int64](n N, what string) string {
 	}
 	return fmt.Sprintf("%d %s", n, what)
 }
+
+// FormatGrouped writes a number in groups of three, "18 402".
+func FormatGrouped(n int64) string {
+	s := fmt.Sprint(n)
+	sign := ""
+	if strings.HasPrefix(s, "-") {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + " " + s[i:]
+	}
+	return sign + s
+}
+
+// Amount writes progress in the unit.
+func (u Unit) Amount(n int64) string {
+	switch u {
+	case InBytes:
+		return FormatBytes(n)
+	case InLSN:
+		return FormatBytes(n) + " of log"
+	case InTables:
+		return FormatCount(n, "table")
+	case InItems:
+		return FormatGrouped(n) + " items"
+	}
+	return FormatGrouped(n)
+}
+
+// AmountOf writes how much of a total is done, with the unit said once.
+func (u Unit) AmountOf(done, total int64) string {
+	switch u {
+	case InBytes, InLSN:
+		return FormatBytes(done) + " of " + u.Amount(total)
+	}
+	return FormatGrouped(done) + " of " + u.Amount(total)
+}
+
+// Share is done of total, from 0 to 1.
+func Share(done, total int64) float64 {
+	if total <= 0 {
+		return 0
+	}
+	return min(1, max(0, float64(done)/float64(total)))
+}
+
+// Percent is Share in words. It says 100 only when all is done.
+func Percent(done, total int64) string { return fmt.Sprintf("%d %%", int(Share(done, total)*100)) }

@@ -232,7 +232,7 @@ func (s *amendScreen) review(p *page, w int) {
 	p.about("REPLACES", plain, s.says(stepIDs(a.Steps)), w, 3)
 	p.about("AGAIN", warn, s.says(a.Redo), w, 3)
 	p.about("SKIPS", warn, s.says(a.Skip), w, 3)
-	p.about("DIGEST", plain, digest(a.Before)+" becomes "+digest(a.PlanSHA256), w, 1)
+	p.about("DIGEST", plain, recovery.ShortDigest(a.Before)+" becomes "+recovery.ShortDigest(a.PlanSHA256), w, 1)
 	voids := 0
 	for _, approved := range s.run.state.Approvals {
 		if approved.PlanSHA256 == s.run.state.PlanSHA256 {

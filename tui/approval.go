@@ -71,7 +71,7 @@ func (s *waitingScreen) approve() *signScreen {
 	if args, err := approvalOf(st); err == nil {
 		sign.wanted = fingerprint(args.Key)
 	}
-	sign.title = as(strong, "APPROVE THE PLAN of run "+a.plan.Run).say("   digest " + digest(sum))
+	sign.title = as(strong, "APPROVE THE PLAN of run "+a.plan.Run).say("   digest " + recovery.ShortDigest(sum))
 	sign.means = "The signature says that the holder of this key has read this plan and wants it to go on. An amendment after it changes the digest and voids it."
 	sign.use = func(ctx context.Context, key Key, passphrase []byte) (func() tea.Cmd, error) {
 		signature, err := s.m.desk.Approve(ctx, sum, key, passphrase)
@@ -86,7 +86,7 @@ func (s *waitingScreen) approve() *signScreen {
 // approval shows whose signature is wanted, and over what.
 func (s *waitingScreen) approval(p *page, st *recovery.StepState, head line, w int) {
 	a := s.run
-	p.body = []line{spread(head, say("digest "+digest(a.state.PlanSHA256)), w), nil}
+	p.body = []line{spread(head, say("digest "+recovery.ShortDigest(a.state.PlanSHA256)), w), nil}
 	args, err := approvalOf(st)
 	if err != nil {
 		p.body = append(p.body, s.m.trouble("BROKEN", err, w)...)
@@ -108,7 +108,7 @@ func (s *waitingScreen) approval(p *page, st *recovery.StepState, head line, w i
 	p.about("PLAN", plain, fmt.Sprintf("run %s, %s of %s, %s", a.plan.Run, a.plan.Mode, a.plan.System, a.state.Moment.String()), w, 2)
 	for _, approved := range a.state.Approvals {
 		if approved.PlanSHA256 != a.state.PlanSHA256 {
-			p.about("VOID", warn, fmt.Sprintf("%s approved digest %s at %s; the plan was amended since", approved.Role, digest(approved.PlanSHA256),
+			p.about("VOID", warn, fmt.Sprintf("%s approved digest %s at %s; the plan was amended since", approved.Role, recovery.ShortDigest(approved.PlanSHA256),
 				approved.At.In(s.m.now().Location()).Format("15:04:05")), w, 2)
 		}
 	}

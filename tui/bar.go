@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -14,21 +13,8 @@ func bar(done, total int64, w int) string {
 	if inner < 1 {
 		return ""
 	}
-	full := int(share(done, total) * float64(inner))
+	full := int(recovery.Share(done, total) * float64(inner))
 	return "[" + strings.Repeat("#", full) + strings.Repeat("-", inner-full) + "]"
-}
-
-// share is done of total, from 0 to 1.
-func share(done, total int64) float64 {
-	if total <= 0 {
-		return 0
-	}
-	return min(1, max(0, float64(done)/float64(total)))
-}
-
-// percent is share in words. It says 100 only when all is done.
-func percent(done, total int64) string {
-	return fmt.Sprintf("%d %%", int(share(done, total)*100))
 }
 
 // progress shows what a running step does now, in two lines: what and how far,
@@ -57,13 +43,13 @@ func progress(of, name string, s recovery.Sample, known bool, running time.Durat
 		if s.Left > 0 {
 			left = elapsed(time.Duration(s.Left)+time.Second/2) + " left"
 		}
-		right := say(padLeft(percent(s.Done, s.Total), 6)).say(padLeft(left, 13))
+		right := say(padLeft(recovery.Percent(s.Done, s.Total), 6)).say(padLeft(left, 13))
 		first = spread(first.and(busy, bar(s.Done, s.Total, w-indent-right.cells()-1)), right, w)
-		figures = append(figures, amountOf(s.Done, s.Total, s.Unit))
+		figures = append(figures, s.Unit.AmountOf(s.Done, s.Total))
 	} else {
 		first = spread(first.and(busy, "running"), say("for "+elapsed(running)+", end not known"), w)
 		if s.Done > 0 {
-			figures = append(figures, amount(s.Done, s.Unit)+" so far")
+			figures = append(figures, s.Unit.Amount(s.Done)+" so far")
 		}
 	}
 	if s.PerSecond >= 1 {

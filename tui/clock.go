@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"comeback/recovery"
@@ -80,47 +79,10 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// amount writes progress in its unit.
-func amount(n int64, unit recovery.Unit) string {
-	switch unit {
-	case recovery.InBytes:
-		return recovery.FormatBytes(n)
-	case recovery.InLSN:
-		return recovery.FormatBytes(n) + " of log"
-	case recovery.InTables:
-		return count(int(n), "table", "tables")
-	case recovery.InItems:
-		return grouped(n) + " items"
-	}
-	return grouped(n)
-}
-
-// amountOf writes how much of a total is done, with the unit said once.
-func amountOf(done, total int64, unit recovery.Unit) string {
-	switch unit {
-	case recovery.InBytes, recovery.InLSN:
-		return recovery.FormatBytes(done) + " of " + amount(total, unit)
-	}
-	return grouped(done) + " of " + amount(total, unit)
-}
-
 // rate writes an amount per second.
 func rate(n int64, unit recovery.Unit) string {
 	if unit == recovery.InLSN {
 		unit = recovery.InBytes
 	}
-	return amount(n, unit) + "/s"
-}
-
-// grouped writes a number in groups of three, "18 402".
-func grouped(n int64) string {
-	s := fmt.Sprint(n)
-	sign := ""
-	if strings.HasPrefix(s, "-") {
-		sign, s = "-", s[1:]
-	}
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + " " + s[i:]
-	}
-	return sign + s
+	return unit.Amount(n) + "/s"
 }

@@ -142,8 +142,8 @@ func (f *feed) run(ctx context.Context) {
 			if h.event.Seq > now.state.Seq {
 				now.state = recovery.Fold(now.state, h.event)
 			}
-			if text := tell(now.state, h.event); text != "" {
-				f.log(&now, h.event.At, text)
+			if told := now.state.Tell(h.event, f.zone); told.Says != "" && !told.Detail {
+				f.log(&now, h.event.At, told.Line())
 			}
 			if h.event.Seq == before {
 				soonDone = true

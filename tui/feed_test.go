@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -240,26 +241,27 @@ func TestAttached_TheLogIsInOrder(t *testing.T) {
 	}
 }
 
-func TestTell_EveryEventThatPeopleShouldSee(t *testing.T) {
-	state := recovery.NewState(shopPlan())
-	silent := map[string]bool{"step.checkpoint/1": true, "claim.made/1": true, "claim.released/1": true}
-	for _, p := range []recovery.Payload{
-		recovery.RunStarted{}, recovery.RunResumed{}, recovery.OutageNoted{}, recovery.StepStarted{Step: "database/copy"},
-		recovery.StepCheckpoint{Step: "database/copy"}, recovery.StepFinished{Step: "database/copy"}, recovery.StepFailed{Step: "database/copy"},
-		recovery.StepSkipped{Step: "database/copy"}, recovery.Waiting{Step: "stop/ticks", For: "ticks"}, recovery.Ticked{Step: "stop/ticks", Item: 9},
-		recovery.Decided{Step: "nowhere"}, recovery.Noted{}, recovery.ClaimMade{}, recovery.ClaimReleased{}, recovery.ClaimKept{}, recovery.StopAsked{},
-		recovery.CleanupStarted{}, recovery.RunEnded{}, recovery.LeaseTaken{}, recovery.LeaseHanded{}, recovery.Amended{}, recovery.Approved{Step: "stop/ticks"},
-		recovery.SecretGiven{}, recovery.Notified{}, recovery.Notified{Error: "no route"}, recovery.StepGone{Step: "database/copy"}, recovery.ClockStepped{By: 1},
-	} {
-		e, err := recovery.NewEvent(ten, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if text := tell(state, e); (text == "") != silent[e.Type] {
-			t.Errorf("%s is told as %q", e.Type, text)
+// The log tells each event as the plain output does, but for those that only a full record
+// has.
+func TestFeed_TellsInTheWordsOfTheRun(t *testing.T) {
+	session := newFakeSession(shopPlan())
+	f := follow(t.Context(), session, zone)
+	session.add(0, recovery.StepStarted{Step: "database/copy", Attempt: 1}, recovery.StepCheckpoint{Step: "database/copy", Text: "half of it"},
+		recovery.StepFailed{Step: "database/copy", Error: "the disk is full", Hint: "make room"}, recovery.ClaimReleased{}, recovery.Noted{Text: "ask lead", By: "ops1"})
+	heard := hear(t, f, func(s snapshot) bool { return s.state.Seq == 5 })
+	var got, want []string
+	for _, s := range heard {
+		for _, l := range s.lines {
+			got = append(got, l.text)
 		}
 	}
-	if text := tell(state, recovery.Event{Seq: 9, Type: "new/7"}); !strings.Contains(text, "not understood") {
-		t.Errorf("an unknown event is told as %q", text)
+	state := heard[len(heard)-1].state
+	for i, e := range session.events {
+		if i != 1 && i != 3 {
+			want = append(want, "10:00:00 "+state.Tell(e, zone).Line())
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the log has\n%s\nnot\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -438,25 +438,7 @@ func (t *teller) progress() {
 		if !ok || sample.Phase == "" || sample.At.Before(st.Attempt) || !sample.At.After(t.progressed) {
 			continue
 		}
-		t.prose(now.Format("15:04:05") + " " + about(a.state, st.ID) + sampleSays(sample))
+		t.prose(now.Format("15:04:05") + " " + about(a.state, st.ID) + sample.Says())
 	}
 	t.progressed = now
-}
-
-// sampleSays is how far a step is, in one sentence.
-func sampleSays(s recovery.Sample) string {
-	parts := []string{s.Phase}
-	switch {
-	case s.Total > 0:
-		parts = append(parts, percent(s.Done, s.Total), amountOf(s.Done, s.Total, s.Unit))
-	case s.Done > 0:
-		parts = append(parts, amount(s.Done, s.Unit)+" so far")
-	}
-	if s.Left > 0 {
-		parts = append(parts, elapsed(time.Duration(s.Left))+" left")
-	}
-	if s.Note != "" {
-		parts = append(parts, s.Note)
-	}
-	return strings.Join(parts, ", ")
 }

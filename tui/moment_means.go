@@ -161,7 +161,7 @@ func (s *commitsScreen) loses(m meaning, most int) (string, look) {
 	}
 	switch {
 	case m.lost == nil && m.commits > 0:
-		return grouped(m.commits) + " " + plural(m.commits, "commit", "commits") + more, k
+		return recovery.FormatGrouped(m.commits) + " " + plural(m.commits, "commit", "commits") + more, k
 	case m.lost == nil:
 		return "nothing that the copy has" + more, k
 	}
@@ -169,13 +169,13 @@ func (s *commitsScreen) loses(m meaning, most int) (string, look) {
 	if m.about {
 		from = "from before"
 	}
-	text := fmt.Sprintf("%s %s: %s %s", from, millis(m.lost.Time, now), grouped(m.commits), plural(m.commits, "commit", "commits"))
+	text := fmt.Sprintf("%s %s: %s %s", from, millis(m.lost.Time, now), recovery.FormatGrouped(m.commits), plural(m.commits, "commit", "commits"))
 	if m.rows > 0 {
-		text += ", " + grouped(m.rows) + plural(m.rows, " row", " rows") + " written"
+		text += ", " + recovery.FormatGrouped(m.rows) + plural(m.rows, " row", " rows") + " written"
 	}
 	var tables []string
 	for _, t := range m.written[:min(3, len(m.written))] {
-		tables = append(tables, fmt.Sprintf("%s %s", t.table, grouped(t.rows)))
+		tables = append(tables, fmt.Sprintf("%s %s", t.table, recovery.FormatGrouped(t.rows)))
 	}
 	if len(tables) > 0 {
 		if m.partly || len(m.written) > len(tables) {

@@ -168,9 +168,9 @@ func (s *commitsScreen) head(w int) line {
 		right = right.say(fmt.Sprintf("%d usual, ", s.usual))
 	}
 	if s.cut != 0 && !s.from.route().rescues {
-		right = right.say(grouped(s.means().commits) + " lost of ")
+		right = right.say(recovery.FormatGrouped(s.means().commits) + " lost of ")
 	}
-	right = right.say(grouped(s.n) + " commits")
+	right = right.say(recovery.FormatGrouped(s.n) + " commits")
 	if find := right.say(", / find"); text.cells()+1+find.cells() <= w {
 		right = find
 	}
@@ -252,7 +252,7 @@ func (s *commitsScreen) row(i, w int) line {
 	}
 	words := clean(h.words())
 	if skipped := s.skipped(i); skipped > 0 {
-		words = fmt.Sprintf("(%s after it not listed: g here) ", grouped(skipped)) + words
+		words = fmt.Sprintf("(%s after it not listed: g here) ", recovery.FormatGrouped(skipped)) + words
 	}
 	return as(bad, m).say(pad(when, s.whenWidth())+" "+pad(xid, 10)+" ").and(k, words).fit(w)
 }

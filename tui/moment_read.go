@@ -270,7 +270,7 @@ func (s *commitsScreen) readBack() line {
 		}
 		text := "reading"
 		if s.progress.Total > 0 {
-			text = percent(s.progress.Done, s.progress.Total) + " read"
+			text = recovery.Percent(s.progress.Done, s.progress.Total) + " read"
 		}
 		if !back.IsZero() {
 			text += ", to " + at(back)

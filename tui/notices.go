@@ -50,7 +50,7 @@ func (a *attached) noted(zone *time.Location) []notice {
 		add(i.To, "INTERRUPTED", warn, interruption(i, clock))
 	}
 	for _, am := range a.state.Amendments {
-		text := fmt.Sprintf("%s by %s: %s; digest now %s", clock(am.At), am.By, am.Says, digest(am.PlanSHA256))
+		text := fmt.Sprintf("%s by %s: %s; digest now %s", clock(am.At), am.By, am.Says, recovery.ShortDigest(am.PlanSHA256))
 		if am.Why != "" {
 			text += ", because " + am.Why
 		}

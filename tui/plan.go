@@ -160,7 +160,7 @@ func (s *planScreen) page(w, h int) page {
 	if s.changing {
 		p.note = "making the plan anew .."
 	}
-	title := spread(as(strong, "PLAN "+plan.Run).say("   "+plan.Moment.Want.Text), say("digest "+digest(s.prepared.Digest)), w)
+	title := spread(as(strong, "PLAN "+plan.Run).say("   "+plan.Moment.Want.Text), say("digest "+recovery.ShortDigest(s.prepared.Digest)), w)
 	p.body = []line{title}
 	if s.refused != nil {
 		p.body = append(append(p.body, s.m.trouble("REFUSED", s.refused, w)...), nil)
@@ -210,16 +210,6 @@ func (s *planScreen) page(w, h int) page {
 	}
 	p.pinned += len(p.body) - from
 	return p
-}
-
-// digest shows the first bytes of a digest in groups, "5e0b 77a1 c93d".
-func digest(hex string) string {
-	hex = hex[:min(12, len(hex))]
-	var groups []string
-	for len(hex) > 4 {
-		groups, hex = append(groups, hex[:4]), hex[4:]
-	}
-	return strings.Join(append(groups, hex), " ")
 }
 
 // steps lists the stages, and under each its steps.

@@ -87,7 +87,7 @@ func (a *attached) percent() int {
 			part = 1
 		case recovery.Running:
 			sample := a.samples[st.ID]
-			part = share(sample.Done, sample.Total)
+			part = recovery.Share(sample.Done, sample.Total)
 		}
 		all, done = all+takes, done+takes*part
 		count, ended = count+1, ended+part

@@ -75,7 +75,7 @@ func (s *trendsScreen) runs(w int) []line {
 			k = bad
 			says = span{bar(int64(took), int64(most), room) + " MISSED", bad}
 		case rto > 0:
-			says = span{bar(int64(took), int64(most), room) + " " + percent(int64(took), int64(rto)), good}
+			says = span{bar(int64(took), int64(most), room) + " " + recovery.Percent(int64(took), int64(rto)), good}
 		}
 		lines = append(lines, t.row("  ", span{clean(r.Run), strong}, span{r.At.In(s.m.now().Location()).Format("2 Jan 2006"), plain},
 			span{recovery.FormatBytes(r.Bytes), plain}, span{elapsed(took), k}, span{budget(rto, "-"), plain}, says))

@@ -110,8 +110,8 @@ func TestBar(t *testing.T) {
 		{0, 10, "[----------]", "0 %"}, {5, 10, "[#####-----]", "50 %"}, {999, 1000, "[#########-]", "99 %"},
 		{10, 10, "[##########]", "100 %"}, {20, 10, "[##########]", "100 %"}, {-5, 10, "[----------]", "0 %"}, {5, 0, "[----------]", "0 %"},
 	} {
-		if got := bar(c.done, c.total, 12); got != c.want || percent(c.done, c.total) != c.per {
-			t.Errorf("%d of %d is %s %s", c.done, c.total, got, percent(c.done, c.total))
+		if got := bar(c.done, c.total, 12); got != c.want || recovery.Percent(c.done, c.total) != c.per {
+			t.Errorf("%d of %d is %s %s", c.done, c.total, got, recovery.Percent(c.done, c.total))
 		}
 	}
 }
@@ -154,7 +154,7 @@ func TestStamp(t *testing.T) {
 		{stamp(time.Time{}, now), "unknown"},
 		{exact(time.Date(2026, 11, 23, 1, 41, 5, 907e6, time.UTC), zone), "2026-11-23 02:41:05.907+01"},
 		{took(30 * time.Minute), "30m"}, {took(4 * time.Hour), "4h"}, {took(90 * 24 * time.Hour), "90d"}, {took(90 * time.Second), "1m30"}, {took(0), "0m00"},
-		{grouped(18402), "18 402"}, {grouped(-1234567), "-1 234 567"}, {grouped(999), "999"},
+		{recovery.FormatGrouped(18402), "18 402"}, {recovery.FormatGrouped(-1234567), "-1 234 567"}, {recovery.FormatGrouped(999), "999"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, not %q", c.got, c.want)

@@ -431,7 +431,7 @@ func TestOn_interrupted(t *testing.T) {
 	}
 	p.signal(syscall.SIGINT)
 	code, said := p.ends()
-	if code != int(recovery.Interrupted) || !strings.Contains(said, "stopping: interrupted by ctrl-c") || !strings.Contains(said, "is here, too") {
+	if code != int(recovery.Interrupted) || !strings.Contains(said, "asked to stop: interrupted by ctrl-c") || !strings.Contains(said, "is here, too") {
 		t.Errorf("exit %d\n%s", code, said)
 	}
 }

@@ -63,7 +63,7 @@ func TestRehearse_bringsBackWhatWasThere(t *testing.T) {
 					t.Fatalf("exit %d\n%s\n%s", got.code, got.out, got.err)
 				}
 				for _, table := range sorted(c.want) {
-					if !strings.Contains(got.out, "check: "+table+" is what it was: done") {
+					if !strings.Contains(got.out, table+" is what it was: expected ") {
 						t.Errorf("%s was not checked", table)
 					}
 				}
@@ -148,7 +148,7 @@ func TestRehearse_failedCheck(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	// The other checks were made nevertheless.
-	if n := strings.Count(got.out, "is what it was: done"); n != len(wrong)-1 {
+	if n := strings.Count(got.out, "is what it was: expected "); n != len(wrong)-1 {
 		t.Errorf("%d of the other %d checks were made", n, len(wrong)-1)
 	}
 }
@@ -209,16 +209,8 @@ func TestRehearse_interrupted(t *testing.T) {
 	r := newRig(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	book := filesBook(t, "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n")
-	go func() {
-		// The script is kept as an artifact before it runs.
-		for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
-			if found, err := filepath.Glob(filepath.Join(r.state, "runs", "*", "artifacts", "*.sh")); err == nil && len(found) > 0 {
-				cancel(errors.New("interrupted by ctrl-c"))
-			}
-		}
-	}()
-	got := r.run(ctx, "rehearse", book, "--plain", "--to", "pages.tar")
-	if got.code != recovery.Interrupted || !strings.Contains(got.out, "stopping: interrupted by ctrl-c") {
+	got := r.seen(ctx, "] run: take long", func() { cancel(errors.New("interrupted by ctrl-c")) }, "rehearse", book, "--plain", "--to", "pages.tar")
+	if got.code != recovery.Interrupted || !strings.Contains(got.out, "asked to stop: interrupted by ctrl-c") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	if _, err := os.Stat(filepath.Join(r.only(t), "report.md")); err != nil {
@@ -235,7 +227,7 @@ func TestRehearse_interruptedAtOnce(t *testing.T) {
 	a.spawned = func() { cancel(errors.New("interrupted by ctrl-c")) }
 	book := filesBook(t, "\n## Wait\n\n```sh\n# run: take long\n# in: both\n# timeout: 5m\nsleep 300\n```\n")
 	code := a.run(ctx, []string{"rehearse", book, "--plain", "--to", "pages.tar"})
-	if code != recovery.Interrupted || !strings.Contains(out.String(), "stopping: interrupted by ctrl-c") {
+	if code != recovery.Interrupted || !strings.Contains(out.String(), "asked to stop: interrupted by ctrl-c") {
 		t.Errorf("exit %d\n%s%s", code, out.String(), told.String())
 	}
 	if _, err := os.Stat(filepath.Join(r.only(t), "report.md")); err != nil {

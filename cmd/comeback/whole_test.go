@@ -138,11 +138,11 @@ func TestRehearse_whole(t *testing.T) {
 			if got.code != want {
 				t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
 			}
-			if c.red == "" && (!strings.Contains(got.out, "stop: the shop: done") || !strings.Contains(got.out, "check: the shop is open: done")) {
+			if c.red == "" && (!strings.Contains(got.out, "the shop was stopped, and nothing of it is left") || !strings.Contains(got.out, "the shop is open: expected ")) {
 				t.Errorf("the application was not started, asked and stopped:\n%s", got.out)
 			}
 			for _, check := range checks {
-				held := strings.Contains(got.out, "check: "+check+": done")
+				held := strings.Contains(got.out, check+": expected ")
 				if held != (check != c.red) {
 					t.Errorf("%q held: %t\n%s", check, held, got.out)
 				}
