@@ -47,7 +47,7 @@ func TestNamer_line(t *testing.T) {
 		"insert coupons:codes 1":    {How: recovery.Committed, Tables: []recovery.TableChange{change("codes", 5, func(c *recovery.TableChange) { c.Database, c.Inserted = 6, 1 })}},
 		"no rows of tables":         {How: recovery.Committed},
 		"insert audit 1 (at least)": {How: recovery.Committed, AtLeast: true, Tables: []recovery.TableChange{audit}},
-		"insert evil  [2Jname 1": {How: recovery.Committed, Tables: []recovery.TableChange{
+		"insert evil name 1": {How: recovery.Committed, Tables: []recovery.TableChange{
 			change("evil \x1b[2Jname", 5, func(c *recovery.TableChange) { c.Inserted = 1 })}},
 	} {
 		n := namer{names: somebody{}, home: "shop", unnamed: map[uint32]bool{}}

@@ -702,7 +702,7 @@ func TestRestore_ChangedSinceTheSurvey(t *testing.T) {
 		}
 	}}, store)
 	says, hint := enginetest.Failure(end)
-	if end.Result != recovery.ResultFailed || !strings.Contains(says, "changed while it was read") || !strings.Contains(hint, "new run") {
+	if end.Result != recovery.ResultFailed || !strings.Contains(says, "changed while it was read") || !strings.Contains(hint, "new plan") {
 		t.Errorf("the run ended as %s: %s (%s)", end.Result, says, hint)
 	}
 }

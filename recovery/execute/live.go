@@ -93,7 +93,8 @@ func Confirmed(p *recovery.Plan, state *recovery.State) error {
 
 // unconfirmed is why a step that changes live, or a block that may, may not do so; empty where
 // the name counts for it. Where nobody can be asked, a name that counted when the run was taken
-// up counts on. For a block it counts for as long as the plan and the operator stay.
+// up counts on. For a block, which is the same whatever moment the run goes to, it counts for as
+// long as the operator stays.
 func unconfirmed(p *recovery.Plan, state *recovery.State, s recovery.Step, now time.Time, unattended bool) string {
 	n := len(state.Confirmations)
 	if n == 0 {
@@ -103,20 +104,26 @@ func unconfirmed(p *recovery.Plan, state *recovery.State, s recovery.Step, now t
 	if unattended {
 		now = takenUp(state, c)
 	}
+	passedOn := ""
+	if c.By != state.Lease {
+		passedOn = fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
+	}
 	more, age := losesMore(state, c.Seq), now.Sub(c.At)
-	switch {
+	switch begun := begunSince(p, state, c.Seq, s.ID); {
+	case !p.ChangesLive(s) && begun:
+		return ""
+	case !p.ChangesLive(s):
+		return passedOn
 	case c.PlanSHA256 != state.PlanSHA256:
 		return "the plan was changed after its name was typed"
 	case len(more) > 0:
 		return "more is lost than was said when its name was typed: also rows of " + strings.Join(more, ", ")
-	case begunSince(p, state, c.Seq, s.ID):
+	case begun:
 		return ""
-	case !p.ChangesLive(s) && c.By == state.Lease:
-		return ""
-	case state.HeldBackBy != "" && p.ChangesLive(s):
+	case state.HeldBackBy != "":
 		return state.HeldBackBy + " holds the run before that"
-	case c.By != state.Lease:
-		return fmt.Sprintf("%s typed its name, and %s commands the run now", c.By, state.Lease)
+	case passedOn != "":
+		return passedOn
 	case age < 0:
 		return "nobody can tell how long ago its name was typed: the clock was put back since"
 	case age > confirmedFor:
