@@ -43,9 +43,8 @@ func EndBy(cmd *exec.Cmd, s syscall.Signal) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, s) }
 }
 
-// Run is [RunGroup] of a program whose output is taken as fast as it comes, into memory or a
-// log: that a daemon lives on and keeps that open is no failure of a program that has ended
-// well. Of output that waits for something else the end could be lost by that.
+// Run is [RunGroup] of a program whose errors, and whose log, are taken as fast as they come:
+// that a daemon lives on and keeps those open is no failure of a program that has ended well.
 func Run(cmd *exec.Cmd) error {
 	err := RunGroup(cmd, nil)
 	if err == exec.ErrWaitDelay { // by itself, and not beside what could not be ended

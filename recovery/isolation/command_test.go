@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,3 +114,53 @@ func TestRun_daemon(t *testing.T) {
 		t.Errorf("it says %q", &out)
 	}
 }
+
+// slow takes nothing before it is let.
+type slow struct {
+	let <-chan struct{}
+	got bytes.Buffer
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	<-s.let
+	return s.got.Write(p)
+}
+
+// What a program has written comes whole, also where whoever reads it takes none of it until
+// long after the program, and its grace, have ended.
+func TestRun_slowReader(t *testing.T) {
+	const size = 60_000 // the pipe holds it
+	for name, start := range map[string]func(*exec.Cmd) error{
+		"run":   Run,
+		"group": func(cmd *exec.Cmd) error { return RunGroup(cmd, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			let := make(chan struct{})
+			out := &slow{let: let}
+			const grace = time.Millisecond
+			cmd := Command(t.Context(), recovery.Cmd{Path: "/usr/bin/head", Args: []string{"-c", strconv.Itoa(size), "/dev/zero"}, Stdout: out, Grace: grace})
+			ran := make(chan error, 1)
+			go func() { ran <- start(cmd) }()
+			time.AfterFunc(200*grace, func() { close(let) }) // the grace is a span of time, and this a longer one
+			if err := <-ran; err != nil || out.got.Len() != size {
+				t.Errorf("%d bytes came of %d, %v", out.got.Len(), size, err)
+			}
+		})
+	}
+}
+
+// What cannot be taken any more ends the program, and is why it failed.
+func TestRun_refusingReader(t *testing.T) {
+	full := errors.New("the disk is full")
+	err := Run(Command(t.Context(), recovery.Cmd{Path: "/bin/sh", Args: []string{"-c", "trap '' PIPE; echo one; exit 0"}, Stdout: refusing{full}, Env: []string{"PATH=/usr/bin:/bin"}}))
+	if !errors.Is(err, full) {
+		t.Errorf("it ended with %v", err)
+	}
+	if err := Run(Command(t.Context(), recovery.Cmd{Path: "/usr/bin/yes", Stdout: refusing{full}})); err == nil {
+		t.Error("it goes on for ever and ended well")
+	}
+}
+
+type refusing struct{ err error }
+
+func (r refusing) Write([]byte) (int, error) { return 0, r.err }

@@ -21,12 +21,20 @@ const dying = 10 * time.Second
 // whatever is left of its group is killed and is gone before RunGroup returns. It
 // does all that on a thread that lives as long as the program: the kernel sends
 // the parent-death signal when the thread that started the child ends.
-func RunGroup(cmd *exec.Cmd, start func() error) (err error) {
+//
+// When RunGroup returns, all that the program wrote to its standard output has been taken,
+// however slowly that is read.
+func RunGroup(cmd *exec.Cmd, start func() error) error {
 	if start == nil {
 		start = cmd.Start
 	}
+	out, err := outletOf(cmd)
+	if err != nil {
+		return err
+	}
 	OnThread(func() {
-		if err = start(); err != nil {
+		err = start()
+		if out.started(); err != nil {
 			return
 		}
 		left := endGroup(cmd.Process.Pid)
@@ -34,7 +42,7 @@ func RunGroup(cmd *exec.Cmd, start func() error) (err error) {
 			err = errors.Join(err, left)
 		}
 	})
-	return err
+	return out.wait(err)
 }
 
 // endGroup waits until the leader of a process group has ended, kills the rest
