@@ -51,11 +51,15 @@ func starts(f *fakeDesk) []timed {
 	}
 }
 
+// ticking has one of two items decided, by another console: this one's mark stays where it is
+// until it is moved.
 func ticking(d *driver, f *fakeDesk) {
 	started(f)
+	d.sees("0 of 2 decided")
 	f.session.add(20*time.Second, recovery.Ticked{Step: "stop/ticks", Item: 0, How: recovery.TickTalkedThrough, By: "ops1"})
 	d.clock = ten.Add(75 * time.Second)
 	d.sees("1 of 2 decided")
+	d.press("down")
 }
 
 func ticked(f *fakeDesk) {
