@@ -19,7 +19,7 @@ import (
 // against the heads that copies keep: which of this host are gone, and which are others.
 func Compare(ctx context.Context, home runner.Home, host string, c Copies) (vanished, rewritten []string, err error) {
 	type differs struct{ gone, others []string }
-	for _, a := range backup.AskEach(ctx, c.Copies, c.Open, func(ctx context.Context, s storage.Store) (d differs, err error) {
+	for _, a := range backup.AskEach(ctx, c.Copies, c.Open, func(ctx context.Context, _ string, s storage.Store) (d differs, err error) {
 		heads, err := backup.Heads(ctx, s, c.System)
 		for _, f := range heads {
 			own, errHere := holds(home, f.Run, f.SHA256)
@@ -67,7 +67,7 @@ func Compare(ctx context.Context, home runner.Home, host string, c Copies) (vani
 // the plan. One that does not answer is left out.
 func Keeping(ctx context.Context, dir string, p *recovery.Plan, open catalogue.OpenStore) []string {
 	var names []string
-	for _, a := range backup.AskEach(ctx, p.Copies, open, func(ctx context.Context, s storage.Store) (has bool, err error) {
+	for _, a := range backup.AskEach(ctx, p.Copies, open, func(ctx context.Context, _ string, s storage.Store) (has bool, err error) {
 		heads, err := backup.Heads(ctx, s, p.System)
 		for _, f := range heads {
 			if f.Run != p.Run {
