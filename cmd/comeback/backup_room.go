@@ -9,6 +9,7 @@ import (
 	"comeback/recovery/backup"
 	"comeback/recovery/check/gather"
 	"comeback/recovery/execute"
+	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 )
 
@@ -41,7 +42,7 @@ func watchDisks(ctx context.Context, b *book, o *backup.Options) error {
 
 // askedDevices are the devices of what is live, as far as its servers say where their data are.
 func askedDevices(ctx context.Context, b *book) map[uint64]bool {
-	all := postgresOf(b)
+	all := plan.RestoredDatabases(b.Runbook)
 	clusters := make([]string, len(all))
 	var asking sync.WaitGroup
 	for i, c := range all {

@@ -8,6 +8,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
+	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/tui"
 )
@@ -37,7 +38,7 @@ func (d *desk) history(ctx context.Context, path string, window tui.Choice) (his
 	}
 	cat = cat.Only(window.Copy, window.Engine)
 	servers := d.app.askLive(ctx, b)
-	for _, c := range postgresOf(b) {
+	for _, c := range plan.RestoredDatabases(b.Runbook) {
 		s, found := cat.NewestLog(c.Name)
 		for _, of := range cat.Lineages(c.Name) { // it may be of an older cluster
 			_, has := s.Named(window.Backup)

@@ -6,9 +6,6 @@ import (
 	"math"
 	"time"
 
-	"comeback/recovery"
-	"comeback/recovery/plan"
-
 	"github.com/spf13/cobra"
 )
 
@@ -183,15 +180,4 @@ func (a *app) moments(ctx context.Context, path string, o momentsAsked) error {
 		return nothing
 	}
 	return a.windows(b, cat, servers, z)
-}
-
-// postgresOf are the databases that the runbook brings back.
-func postgresOf(b *book) []recovery.Component {
-	var all []recovery.Component
-	for _, c := range plan.Restored(b.Runbook) {
-		if c.Kind == recovery.Postgres {
-			all = append(all, c)
-		}
-	}
-	return all
 }

@@ -9,6 +9,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
+	"comeback/recovery/plan"
 	"comeback/storage"
 )
 
@@ -25,7 +26,7 @@ const (
 func (a *app) whatHappened(ctx context.Context, b *book, cat catalogue.Catalogue, servers liveServers, center around, z zone, o momentsAsked) error {
 	read := false
 	var failed error
-	for _, c := range postgresOf(b) {
+	for _, c := range plan.RestoredDatabases(b.Runbook) {
 		s, ok := cat.LogAround(c.Name, center.time)
 		if !ok {
 			continue
@@ -52,7 +53,7 @@ func (a *app) whatHappened(ctx context.Context, b *book, cat catalogue.Catalogue
 	case o.copy != "":
 		what = "the copy " + o.copy + " holds no log to read"
 	default:
-		for _, c := range postgresOf(b) {
+		for _, c := range plan.RestoredDatabases(b.Runbook) {
 			if err := cat.Empty(c.Name); err != nil {
 				return err
 			}

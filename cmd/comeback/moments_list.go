@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/plan"
 )
 
 // print lists what was found, the oldest first, and then what did harm, so that
@@ -204,7 +205,7 @@ func (h *happening) harm(t harmed) {
 // command goes to just before a transaction, in a rehearsal.
 func (h *happening) command(t recovery.Transaction) string {
 	words := []string{"comeback rehearse", shellWord(h.book.path), "--to", t.Before()}
-	if len(postgresOf(h.book)) > 1 { // each has a log of its own
+	if len(plan.RestoredDatabases(h.book.Runbook)) > 1 { // each has a log of its own
 		words = append(words, "--component", shellWord(h.component.Name))
 	}
 	if h.asked.copy != "" {

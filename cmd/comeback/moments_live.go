@@ -31,7 +31,7 @@ type liveServers map[string]*liveServer
 func (a *app) askLive(ctx context.Context, b *book) liveServers {
 	servers := liveServers{}
 	var asking sync.WaitGroup
-	for _, c := range postgresOf(b) {
+	for _, c := range plan.RestoredDatabases(b.Runbook) {
 		l := &liveServer{}
 		servers[c.Name] = l
 		asking.Go(func() {
@@ -98,7 +98,7 @@ const namesTimeout = 20 * time.Second
 // it.
 func (a *app) switchWAL(ctx context.Context, b *book, cat catalogue.Catalogue, servers liveServers, o momentsAsked) error {
 	pushed := false
-	for _, c := range postgresOf(b) {
+	for _, c := range plan.RestoredDatabases(b.Runbook) {
 		s, ok := cat.NewestLog(c.Name)
 		if !ok {
 			continue

@@ -259,7 +259,7 @@ func (a *app) newRun(b *book, asked string) (plan.Options, error) {
 
 // rescued is the database of the runbook whose rows come back.
 func rescued(b *book, name string) (recovery.Component, error) {
-	all := postgresOf(b)
+	all := plan.RestoredDatabases(b.Runbook)
 	if len(all) == 0 {
 		return recovery.Component{}, usage("give a stage a block with `restore: COMPONENT`", "the runbook restores no database")
 	}

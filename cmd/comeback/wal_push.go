@@ -130,7 +130,7 @@ func (a *app) catchUp(ctx context.Context, b *book, o walPushed) error {
 // spooled are the components to catch up with. Of several databases those have a spool
 // of which something was pushed on this host.
 func (a *app) spooled(b *book, o walPushed) ([]string, error) {
-	databases := postgresOf(b)
+	databases := plan.RestoredDatabases(b.Runbook)
 	if o.component != "" || o.spool != "" || len(databases) < 2 {
 		c, err := theDatabase(b, o.component, byFlag)
 		return []string{c.Name}, err

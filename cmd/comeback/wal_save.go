@@ -130,7 +130,7 @@ const byFlag = "with --component"
 // theDatabase is the component that was named, or the only one there is; how is where
 // it is named.
 func theDatabase(b *book, named, how string) (recovery.Component, error) {
-	all := postgresOf(b)
+	all := plan.RestoredDatabases(b.Runbook)
 	i := slices.IndexFunc(all, func(c recovery.Component) bool { return c.Name == named })
 	switch {
 	case i >= 0:

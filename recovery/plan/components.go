@@ -29,6 +29,11 @@ func Restored(rb *runbooks.Runbook) []recovery.Component {
 	return restored
 }
 
+// RestoredDatabases are those of [Restored] that are databases.
+func RestoredDatabases(rb *runbooks.Runbook) []recovery.Component {
+	return slices.DeleteFunc(Restored(rb), func(c recovery.Component) bool { return c.Kind != recovery.Postgres })
+}
+
 // Components are all of the runbook's components, each with what tells its backups from
 // those of the others, and of other systems.
 func Components(rb *runbooks.Runbook) []recovery.Component {

@@ -3,6 +3,7 @@ package gather
 import (
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
+	"comeback/recovery/plan"
 	"comeback/recovery/push"
 	"comeback/recovery/room"
 )
@@ -31,7 +32,7 @@ func roomIn(place string, cat catalogue.Catalogue) *check.Room {
 // waiting adds what the spools of this host still hold for the copies, and what was
 // received and not pushed.
 func (o Options) waiting(e *check.Evidence) {
-	for _, c := range o.databases() {
+	for _, c := range plan.RestoredDatabases(o.Runbook) {
 		spools := Spools(o.Home.Dir, o.Runbook.System, c.Name)
 		e.Received = append(e.Received, Received(c.Name, spools)...)
 		for _, dir := range spools {

@@ -13,20 +13,9 @@ import (
 	"comeback/recovery/room"
 )
 
-// databases are those that the runbook brings back.
-func (o Options) databases() []recovery.Component {
-	var all []recovery.Component
-	for _, c := range plan.Restored(o.Runbook) {
-		if c.Kind == recovery.Postgres {
-			all = append(all, c)
-		}
-	}
-	return all
-}
-
 // servers asks the live servers, side by side.
 func (o Options) servers(ctx context.Context) map[string]check.Server {
-	databases := o.databases()
+	databases := plan.RestoredDatabases(o.Runbook)
 	said := make([]check.Server, len(databases))
 	var asking sync.WaitGroup
 	for i, c := range databases {
