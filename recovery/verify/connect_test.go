@@ -43,6 +43,18 @@ func TestSQLCheck_allConnectionsTaken(t *testing.T) {
 // connections are all taken, and leads to the shop's server from then on.
 func crowded(t *testing.T, l shop.Layout, refuses int) string {
 	t.Helper()
+	return before(t, l, "shop", func(n int, c net.Conn, server string) error {
+		if n <= refuses {
+			return refuse(c)
+		}
+		return lead(c, server)
+	})
+}
+
+// before is the address of a socket before the shop's server, of which serve is given each
+// connection, with its number, and the server's own socket.
+func before(t *testing.T, l shop.Layout, user string, serve func(n int, c net.Conn, server string) error) string {
+	t.Helper()
 	const name = ".s.PGSQL.5432"
 	dir := shoptest.Dir(t)
 	listener, err := net.Listen("unix", filepath.Join(dir, name))
@@ -62,18 +74,13 @@ func crowded(t *testing.T, l shop.Layout, refuses int) string {
 			}
 			under.Go(func() {
 				defer c.Close()
-				if n <= refuses {
-					err = refuse(c)
-				} else {
-					err = lead(c, filepath.Join(l.Socket(), name))
-				}
-				if err != nil {
+				if err := serve(n, c, filepath.Join(l.Socket(), name)); err != nil {
 					t.Errorf("connection %d: %v", n, err)
 				}
 			})
 		}
 	})
-	u, err := url.Parse(l.URL("shop", "shop"))
+	u, err := url.Parse(l.URL(user, "shop"))
 	if err != nil {
 		t.Fatal(err)
 	}

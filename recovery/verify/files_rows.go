@@ -55,7 +55,8 @@ func listed(ctx context.Context, url string, live bool, query string) iter.Seq2[
 }
 
 func list(ctx context.Context, url string, live bool, query string, yield func(recovery.NamedFile) bool) error {
-	config, err := connection(url, live, 0) // the tree is read meanwhile: only the run's end bounds it
+	const unbounded = 0 // the tree is read meanwhile: only the run's end bounds it
+	config, err := connection(url, live, unbounded)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -64,9 +65,9 @@ func list(ctx context.Context, url string, live bool, query string, yield func(r
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	tx, err := begin(ctx, conn, live, unbounded, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) // nothing was written
 	query = strings.TrimRight(strings.TrimSpace(query), "; \t\n")

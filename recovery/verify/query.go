@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	neturl "net/url"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 const (
@@ -41,9 +38,9 @@ func query(ctx context.Context, url string, live bool, sql string, limit time.Du
 		return Result{}, fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	tx, err := begin(ctx, conn, live, limit, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return Result{}, fmt.Errorf("begin: %w", err)
+		return Result{}, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) // nothing was written
 	reading, stop := context.WithCancel(ctx)
@@ -73,34 +70,6 @@ func query(ctx context.Context, url string, live bool, sql string, limit time.Du
 		return Result{}, fmt.Errorf("the statement gives %w: it is a %s", errNothingToJudge, tag)
 	}
 	return r, nil
-}
-
-// connection is how the database at url is asked. Of a restored one what the
-// environment says about other servers is left out: a password, options, the
-// kind of server. The address of a live one is the operator's own, whole.
-func connection(url string, live bool, limit time.Duration) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(url)
-	if err != nil {
-		return nil, err
-	}
-	if u, err := neturl.Parse(url); !live && (err != nil || u.User == nil || u.User.String() == u.User.Username()) {
-		config.Password = "" // the environment's is another server's
-	}
-	config.ValidateConnect = nil // a paused copy takes no writes, and need not
-	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		f := pgproto3.NewFrontend(r, w)
-		f.SetMaxBodyLen(maxRow)
-		return f
-	}
-	config.RuntimeParams = map[string]string{
-		"default_transaction_read_only": "on",
-		"statement_timeout":             fmt.Sprint(limit.Milliseconds()),
-		"lock_timeout":                  fmt.Sprint(lockTimeout.Milliseconds()),
-		"DateStyle":                     "ISO, YMD",
-		"TimeZone":                      "UTC",
-		"application_name":              "comeback check",
-	}
-	return config, nil
 }
 
 // texts copies the values of a row, which are only valid until the next one.

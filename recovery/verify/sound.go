@@ -101,7 +101,9 @@ func (k SoundCheck) look(ctx context.Context, env recovery.Env, args recovery.So
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	options := pgx.TxOptions{AccessMode: pgx.ReadOnly}
 	if b.Scratch {
+		options = pgx.TxOptions{}
 		// amcheck is made for the while, and rolled back.
 		config.RuntimeParams["default_transaction_read_only"] = "off"
 	}
@@ -110,9 +112,9 @@ func (k SoundCheck) look(ctx context.Context, env recovery.Env, args recovery.So
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{})
+	tx, err := begin(ctx, conn, !b.Scratch, limit, options)
 	if err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+		return nil, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) // nothing is to stay
 	for _, s := range sounds {
