@@ -361,6 +361,9 @@ type Access struct {
 	Surveys []recovery.Survey
 	// Proof tells of a backup by what it is proven; nil where that is not known.
 	Proof func(recovery.Backup) recovery.ProofStanding
+	// Shrank tells of a backup in which much less is than was in those before it; nil where
+	// that is not known.
+	Shrank func(recovery.Backup) (recovery.Shrinkage, bool)
 }
 
 // AccessState is the word that stands for an Access.

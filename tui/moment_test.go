@@ -566,3 +566,23 @@ func TestMoment_proof(t *testing.T) {
 	d.press("down")
 	d.sees("PROOF     never restored")
 }
+
+// A backup in which much less is than was in those before it is marked in the list, and says
+// beside the cursor how much it was and which is the last that held it.
+func TestMoment_shrank(t *testing.T) {
+	desk := shopDesk()
+	desk.rows[0].Shrank = func(b recovery.Backup) (recovery.Shrinkage, bool) {
+		before := b
+		before.ID = "db/2026-11-22.sql.gz"
+		return recovery.Shrinkage{First: b, Usual: []recovery.Backup{before}, Now: recovery.Holds{Bytes: 310_000_000}, Before: recovery.Holds{Bytes: 900_000_000}}, b.ID == "db/2026-11-23.sql.gz"
+	}
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	toMoment(d, desk)
+	d.press("home", "down")
+	d.sees("SHRANK: plain")
+	d.sees("SHRANK    310 MB; the one before held 900 MB; the last before:")
+	d.press("down")
+	if strings.Contains(d.screen(), "the last before") {
+		t.Errorf("the backup before it shrank, too\n%s", d.screen())
+	}
+}

@@ -127,8 +127,10 @@ func (s *momentScreen) row(t table, o offer, chosen bool) line {
 	} else {
 		b := o.backup
 		what := span{b.Form, plain}
-		if b.Problem != "" {
+		if _, less := s.from.shrank(b); b.Problem != "" {
 			what = span{"BROKEN: " + b.Problem, bad}
+		} else if less {
+			what = span{recovery.Shrunk + b.Form, bad}
 		}
 		row = []span{{taken(b.Taken, now), k}, {b.Copy, plain}, what, {recovery.FormatBytes(b.Amount()), plain}, {"backup", plain}}
 	}
@@ -213,6 +215,9 @@ func (s *momentScreen) about(o offer, w int) []line {
 	lines = append(lines, as(strong, pad("BACKUP", indent)).say(cutLeft(clean(b.ID), w-indent)))
 	if b.Problem != "" {
 		lines = append(lines, paragraph("BROKEN", indent, bad, b.Problem, w, 3)...)
+	}
+	if less, ok := s.from.shrank(b); ok {
+		lines = append(lines, paragraph("SHRANK", indent, bad, less.Says()+"; the last before: "+less.Last().ID, w, 3)...)
 	}
 	if i := slices.IndexFunc(s.from.rows, func(a Access) bool { return a.Copy == b.Copy && a.Component == b.Component && a.Proof != nil }); i >= 0 {
 		add("PROOF", s.from.rows[i].Proof(*b).Tells(zone))

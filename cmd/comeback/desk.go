@@ -288,11 +288,11 @@ func (d *desk) Survey(ctx context.Context, path string, progress func(tui.Access
 	}
 	d.surveyed(b, cat)
 	var rows []tui.Access
-	proof := d.app.backupProofs(b)
+	proof, shrank := d.app.backupProofs(b), d.app.shrunken(b, cat)
 	for _, cp := range copies {
 		for _, c := range components {
 			row := access(cat, cp.Name, c.Name)
-			row.Proof = proof
+			row.Proof, row.Shrank = proof, shrank
 			row.Cause = d.app.redact(row.Cause)
 			progress(row)
 			rows = append(rows, row)
