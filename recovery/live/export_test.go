@@ -20,6 +20,9 @@ func (s Source) WithRoom(in func(dir string) (free int64, device uint64, err err
 	return s
 }
 
+// Objects is what counts the objects of a database.
+const Objects = objects
+
 // SplitNames, Program and Derived are what is fuzzed.
 var (
 	SplitNames = splitNames

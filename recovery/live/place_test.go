@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"comeback/recovery"
 	"comeback/recovery/live"
 	"comeback/recovery/postgres"
 	"comeback/shop"
@@ -32,8 +33,33 @@ func openPlace(t *testing.T) *place {
 	ctx := within(t)
 	p := &place{Shop: openShop(t)}
 	p.dir = scratchDir(t)
-	e := &env{}
-	c := postgres.Cluster{Data: filepath.Join(p.dir, "data"), Owner: p.Owner, Tools: p.Tools}
+	p.scratch = scratchServer(t, p.dir, p.Owner, p.Tools)
+	conn := connect(t, p.scratch.URL("postgres"))
+	run(t, conn, "create role shop login", "create database shop owner shop template template0 encoding 'UTF8' locale 'C.UTF-8'")
+	file := filepath.Join(p.dir, "before.dump")
+	for _, args := range [][]string{
+		{p.Tools.Program("pg_dump"), "--format=custom", "--file", file, "--dbname", p.Layout.URL("postgres", "shop")},
+		{p.Tools.Program("pg_restore"), "--exit-on-error", "--dbname", p.scratch.URL("shop"), file},
+	} {
+		if err := (&env{}).Command(ctx, command(args)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	if p.restored, err = shop.Digest(ctx, p.scratch.URL("shop")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Write(ctx, 5); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// scratchServer is one of its own in a directory, until the test ends.
+func scratchServer(t *testing.T, dir string, owner recovery.User, tools postgres.Tools) *postgres.Server {
+	t.Helper()
+	ctx, e := within(t), &env{}
+	c := postgres.Cluster{Data: filepath.Join(dir, "data"), Owner: owner, Tools: tools}
 	t.Cleanup(func() {
 		if err := (postgres.ReleaseCluster{}).Release(context.Background(), c.Resource()); err != nil {
 			t.Error(err)
@@ -45,28 +71,11 @@ func openPlace(t *testing.T) *place {
 	if err := c.Configure(postgres.TuneSettings(2, 0)); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	if p.scratch, err = postgres.Start(ctx, e, c, postgres.StartOptions{WaitReady: true}); err != nil {
+	s, err := postgres.Start(ctx, e, c, postgres.StartOptions{WaitReady: true})
+	if err != nil {
 		t.Fatal(err)
 	}
-	conn := connect(t, p.scratch.URL("postgres"))
-	run(t, conn, "create role shop login", "create database shop owner shop template template0 encoding 'UTF8' locale 'C.UTF-8'")
-	file := filepath.Join(p.dir, "before.dump")
-	for _, args := range [][]string{
-		{p.Tools.Program("pg_dump"), "--format=custom", "--file", file, "--dbname", p.Layout.URL("postgres", "shop")},
-		{p.Tools.Program("pg_restore"), "--exit-on-error", "--dbname", p.scratch.URL("shop"), file},
-	} {
-		if err := e.Command(ctx, command(args)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if p.restored, err = shop.Digest(ctx, p.scratch.URL("shop")); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Write(ctx, 5); err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return s
 }
 
 // scratchDir is a directory that servers can reach.
