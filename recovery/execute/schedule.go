@@ -102,11 +102,23 @@ func (x *Executor) awaited() bool {
 func (x *Executor) startable(st *recovery.StepState) bool {
 	switch st.State {
 	case recovery.ToDo:
-		return x.state.Ready(st)
+		return x.state.Ready(st) && !x.withheld(st)
 	case recovery.FailedAt, recovery.WaitsFor:
-		return st.Retry && x.state.Ready(st)
+		return st.Retry && x.state.Ready(st) && !x.withheld(st)
 	}
 	return false
+}
+
+// withheld reports whether a step may change what is live while a check does not hold that
+// nobody has passed over: what failed it must not go live, also where the plan, as those of
+// earlier versions, has both side by side. A system that is open already is finished.
+func (x *Executor) withheld(st *recovery.StepState) bool {
+	if !x.Plan.NeedsName(st.Step) || st.Phase == recovery.Protect || x.state.OpenedWith(st.Step) {
+		return false
+	}
+	return slices.ContainsFunc(x.state.Steps, func(other recovery.StepState) bool {
+		return checks(other.Step) && !other.Retry && (other.State == recovery.FailedAt || other.WaitsFor == recovery.WaitDecision)
+	})
 }
 
 // do executes one step and records how it ended. An attempt that a person asked

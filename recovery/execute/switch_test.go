@@ -108,3 +108,64 @@ func TestSwitch_keepsFromTheExchange(t *testing.T) {
 		}
 	}
 }
+
+// Where a plan has a check beside what changes live, as those of earlier versions have, what
+// did not hold does not go live: nobody has passed over it. What is open already is finished.
+func TestSwitch_failedCheckBeside(t *testing.T) {
+	for name, c := range map[string]struct {
+		choice recovery.Choice // of a person; nobody is there where it is empty
+		opened bool
+		want   recovery.Progress
+	}{
+		"nobody is there":    {"", false, recovery.Skipped},
+		"a person stops":     {recovery.ChooseStop, false, recovery.Skipped},
+		"a person goes on":   {recovery.ChooseContinue, false, recovery.Done},
+		"it was open before": {"", true, recovery.Done},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failed, passed := make(chan struct{}), make(chan struct{})
+			check, open, swap := step("check", recovery.KindSQLCheck), step("open", "k"), writes("swap", "live/db", "restore")
+			check.MayPass = true
+			swap.Phase, swap.Line = recovery.Exchange, 20
+			if c.opened {
+				open.Phase, open.Line = recovery.Open, 20
+			}
+			// The last is started when whoever starts steps has come by all of them.
+			steps := []recovery.Step{open, check, step("restore", "restores", "open"), swap, step("last", "k", "restore")}
+			r := newRig(t, []recovery.Kind{kind{"k", ok},
+				kind{recovery.KindSQLCheck, func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
+					return recovery.Outcome{}, errors.New("expected >= 1, found 0")
+				}},
+				kind{"restores", func(context.Context, recovery.Env, recovery.Step) (recovery.Outcome, error) {
+					<-failed
+					return recovery.Outcome{}, nil
+				}}}, func(p *recovery.Plan, o *execute.Options) {
+				confirmedBefore(t, p, o, "db1/shop", "ops1", time.Now())
+				told := o.Event
+				o.Unattended, o.Event = c.choice == "", func(e recovery.Event) {
+					p, _ := e.Payload()
+					switch p := p.(type) {
+					case recovery.StepFailed:
+						close(failed)
+					case recovery.StepStarted:
+						if p.Step == "last" {
+							close(passed)
+						}
+					}
+					told(e)
+				}
+			}, steps...)
+			if c.choice != "" {
+				go func() {
+					<-passed
+					if err := r.Do(recovery.Command{Kind: recovery.DoDecide, Step: "check", Choice: c.choice, By: "ops1", Text: "known"}); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			if s := r.run(t); s.Step("swap").State != c.want || s.Step("restore").State != recovery.Done {
+				t.Errorf("it is %s, the restore %s: %s", s.Step("swap").State, s.Step("restore").State, s.Says)
+			}
+		})
+	}
+}

@@ -7,7 +7,10 @@
 // their own component's earlier steps and begin at once. Everything else keeps
 // the order of the document: a block runs when every stage before its own has
 // ended, checks of one stage side by side. What the run waits for (ticks, an
-// approval, a condition, a script) also holds back what stands below it.
+// approval, a condition, a script) also holds back what stands below it. In a
+// recovery checks do, too, but for one another: whatever may change what is live
+// (a switch, a script), is handed over or is asked of a person begins when
+// every check above it has held, or a person has passed over it.
 //
 // A run under way changes by an amendment: the difference between what it has
 // done and a fresh plan, as data.
@@ -116,6 +119,8 @@ type builder struct {
 	// before are the steps of all earlier stages, barrier those of this stage
 	// that later blocks of it must wait for.
 	before, barrier []string
+	// checks are those of this stage that hold back what is below them in a recovery.
+	checks []string
 	// restored maps a component to the last step that restores it.
 	restored map[string]string
 	// handed are the components that are left running.
@@ -127,7 +132,7 @@ type builder struct {
 }
 
 func (b *builder) stage(index int, stage runbooks.Stage) error {
-	b.barrier = nil
+	b.barrier, b.checks = nil, nil
 	first := len(b.plan.Steps)
 	for i, block := range stage.Blocks {
 		id := fmt.Sprintf("%d.%d", index+1, i+1)
@@ -205,6 +210,16 @@ func (b *builder) unchecked(stage, line int, what, why string) {
 // after is what a block that keeps the document's order waits for.
 func (b *builder) after() []string { return slices.Concat(b.before, b.barrier) }
 
+// afterChecks is what a block waits for that may change what is live, or that a person
+// decides by what was found: in a recovery the checks above it, too. A rehearsal, which
+// changes nothing, goes on beside a check that does not hold, to find out more.
+func (b *builder) afterChecks() []string {
+	if b.Mode != recovery.Recovery {
+		return b.after()
+	}
+	return append(b.after(), b.checks...)
+}
+
 func (b *builder) ticks(id string, stage, line int, block runbooks.Ticks) {
 	var args recovery.TicksArgs
 	for _, item := range block.Items {
@@ -271,6 +286,14 @@ func (b *builder) standIn(c recovery.Component) string {
 	return "scratch, in place of " + of
 }
 
+// check adds a step that asks something of what was restored, beside the other checks of
+// its stage.
+func (b *builder) check(s recovery.Step, stage, line int) {
+	s.Stage, s.After, s.Line, s.MayPass = stage, b.after(), line, true
+	b.add(s)
+	b.checks = append(b.checks, s.ID)
+}
+
 // sqlCheck asks a restored database, within the budget of the section.
 func (b *builder) sqlCheck(id string, stage int, section runbooks.Stage, block runbooks.SQLCheck) {
 	args, ok := b.question(stage, "check: ", block)
@@ -278,9 +301,8 @@ func (b *builder) sqlCheck(id string, stage int, section runbooks.Stage, block r
 		return
 	}
 	s := recovery.NewStep(id+".check", recovery.KindSQLCheck, short("check: "+block.Name), args)
-	s.Budget = recovery.Duration(section.Budget)
-	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
-	b.add(s)
+	s.Budget, s.Component = recovery.Duration(section.Budget), block.On
+	b.check(s, stage, block.Line)
 }
 
 // filesCheck holds rows against files. Where a stage restores only one of them
@@ -296,8 +318,8 @@ func (b *builder) filesCheck(id string, stage int, block runbooks.FilesCheck) {
 		Missing: block.Missing, Different: block.Different, Unknown: block.Unknown}
 	b.byRows(id, stage, block, args)
 	s := recovery.NewStep(id+".check", recovery.KindFilesCheck, short("check: "+block.Name), args)
-	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.Files, b.after(), block.Line, true
-	b.add(s)
+	s.Component = block.Files
+	b.check(s, stage, block.Line)
 }
 
 // byRows lets the engine of the files put right by the rows what it has chosen by a
@@ -334,9 +356,8 @@ func (b *builder) soundCheck(id string, stage int, section runbooks.Stage, block
 		}
 	}
 	s := recovery.NewStep(id+".check", recovery.KindSoundCheck, short("check: "+block.Name), args)
-	s.Budget = recovery.Duration(section.Budget)
-	s.Stage, s.Component, s.After, s.Line, s.MayPass = stage, block.On, b.after(), block.Line, true
-	b.add(s)
+	s.Budget, s.Component = recovery.Duration(section.Budget), block.On
+	b.check(s, stage, block.Line)
 }
 
 func (b *builder) shell(id string, stage int, section runbooks.Stage, block runbooks.Shell) {

@@ -126,7 +126,5 @@ func (b *builder) httpCheck(id string, stage int, block runbooks.HTTPCheck) {
 			return
 		}
 	}
-	s := recovery.NewStep(id+".check", recovery.KindHTTPCheck, short("check: "+block.Name), args)
-	s.Stage, s.After, s.Line, s.MayPass = stage, b.after(), block.Line, true
-	b.add(s)
+	b.check(recovery.NewStep(id+".check", recovery.KindHTTPCheck, short("check: "+block.Name), args), stage, block.Line)
 }

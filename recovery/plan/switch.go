@@ -53,7 +53,7 @@ func (b *builder) scratch(component string) recovery.Target {
 
 // switched is a switch block in a recovery.
 func (b *builder) switched(stage, line int, section runbooks.Stage, block runbooks.Switch) error {
-	before := b.after()
+	before := b.afterChecks()
 	var phases inPhase
 	for _, name := range block.Components {
 		last, ok := b.restored[name]
@@ -61,7 +61,7 @@ func (b *builder) switched(stage, line int, section runbooks.Stage, block runboo
 			return recovery.Errorf(restoreFirst(name), "plan the switch of %s: no stage before it restores it", name).WithExit(recovery.Usage)
 		}
 		if handsOver(b.plan.Components, name) {
-			if err := b.handOver(stage, line, name, append(b.after(), last)); err != nil {
+			if err := b.handOver(stage, line, name, append(b.afterChecks(), last)); err != nil {
 				return err
 			}
 			continue

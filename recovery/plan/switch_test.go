@@ -192,3 +192,63 @@ func TestMake_standIn(t *testing.T) {
 		}
 	}
 }
+
+func (p phases) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
+	s, err := p.Back(c, recovery.Old{})
+	s.Prepare = []recovery.Step{recovery.NewStep("load", "load", "load", nil)}
+	return s, err
+}
+
+func (phases) HandOver(recovery.SwitchContext) ([]recovery.Step, error) {
+	return []recovery.Step{recovery.NewStep("hand-over", "hand-over", "hand over", nil)}, nil
+}
+
+// In a recovery, whatever may change what is live, is handed over or is asked of a person waits
+// for the checks above it in its own section, too; checks are made side by side, and what only
+// prepares waits for none. A rehearsal goes on beside them.
+func TestMake_checksHoldBack(t *testing.T) {
+	orders := runbooks.SQLCheck{Name: "orders", On: "database", Query: "select 1", Expect: "= 1"}
+	for name, c := range map[string]struct {
+		below    runbooks.Block
+		settings map[string][]string
+		steps    string // that it comes to
+		held     bool
+	}{
+		"a switch":      {runbooks.Switch{Components: []string{"database"}}, nil, "database.fence", true},
+		"a hand-over":   {runbooks.Switch{Components: []string{"database"}}, map[string][]string{"into": {recovery.IntoHandOver}}, "database.hand-over", true},
+		"a block":       {runbooks.Shell{Name: "page", In: runbooks.InBoth}, nil, "1.5.run", true},
+		"a wait":        {runbooks.ShellWait{Shell: runbooks.Shell{Name: "page", In: runbooks.InBoth}}, nil, "1.5.wait", true},
+		"a query":       {runbooks.SQLWait{SQLCheck: orders}, nil, "1.5.wait", true},
+		"items":         {runbooks.Ticks{Items: []runbooks.Tick{{Text: "Looked"}}}, nil, "1.5.ticks", true},
+		"an approval":   {runbooks.Approval{Role: "approver"}, nil, "1.5.approval", true},
+		"another check": {runbooks.HTTPCheck{Name: "page", URL: "http://127.0.0.1/"}, nil, "1.5.check", false},
+		"the load":      {runbooks.Switch{Components: []string{"database"}}, nil, "database.load", false},
+	} {
+		for _, mode := range []recovery.Mode{recovery.Recovery, recovery.Rehearsal} {
+			p, err := makePlan(t, func(o *plan.Options) {
+				rb := *o.Runbook
+				rb.Stages = []runbooks.Stage{{Name: "All of it", Blocks: []runbooks.Block{runbooks.Restore{Components: []string{"database"}}, orders,
+					runbooks.SoundCheck{Name: "sound", On: "database"}, runbooks.HTTPCheck{Name: "site", URL: "http://127.0.0.1/"}, c.below}}}
+				rb.Components = slices.Clone(rb.Components)
+				for i := range rb.Components {
+					rb.Components[i].Settings = c.settings
+				}
+				o.Runbook, o.Mode, o.Switchers = &rb, mode, []recovery.Switcher{phases{kind: recovery.Postgres, fence: true}}
+				o.Live = []recovery.Live{{Component: "database", Target: recovery.Target{ID: "live/database", Component: "database", Name: "db1/shop", Switches: recovery.Postgres}}}
+			})
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			s, ok := p.Step(c.steps)
+			if mode == recovery.Rehearsal && !ok {
+				continue // it has none of them
+			}
+			for _, check := range []string{"1.2.check", "1.3.check", "1.4.check"} {
+				_, made := p.Step(check)
+				if want := c.held && mode == recovery.Recovery; !ok || made && slices.Contains(s.After, check) != want || mode == recovery.Recovery && !made {
+					t.Errorf("%s in a %s: %s comes after %q, after %s: want %v", name, mode, c.steps, s.After, check, want)
+				}
+			}
+		}
+	}
+}

@@ -43,7 +43,7 @@ func (b *builder) shellWait(id string, stage int, block runbooks.ShellWait) {
 
 // wait adds a step that the blocks below it come after.
 func (b *builder) wait(s recovery.Step, stage, line int) {
-	s.Stage, s.After, s.Line, s.MayPass = stage, b.after(), line, true
+	s.Stage, s.After, s.Line, s.MayPass = stage, b.afterChecks(), line, true
 	b.add(s)
 	b.barrier = append(b.barrier, s.ID)
 }
