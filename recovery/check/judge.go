@@ -51,8 +51,7 @@ func inCopies(surveys []recovery.Survey) []recovery.Survey {
 }
 
 // asStored are surveys in which a backup has a problem that is not what its manifest
-// says that was stored: an object of another size or, where its engine tells, a part that
-// is gone. The surveys are the caller's to change.
+// says that was stored. The surveys are the caller's to change.
 func asStored(surveys []recovery.Survey, copies []Copy, engines []recovery.Engine) []recovery.Survey {
 	type key struct{ copy, component, backup string }
 	stored := map[key]recovery.Manifest{}
@@ -62,61 +61,26 @@ func asStored(surveys []recovery.Survey, copies []Copy, engines []recovery.Engin
 		}
 	}
 	for _, s := range surveys {
+		e, _ := recovery.EngineNamed(engines, s.Engine)
 		for i := range s.Backups {
 			b := &s.Backups[i]
-			if m, ok := stored[key{s.Copy, s.Component, b.ID}]; ok && b.Problem == "" {
-				parts, _ := gone(engines, s, *b, m)
-				b.Problem = otherThanStored(*b, m, parts)
-				b.Damaged = b.Problem != ""
+			if m, ok := stored[key{s.Copy, s.Component, b.ID}]; ok {
+				*b = s.AsStored(e, *b, m)
 			}
 		}
 	}
 	return surveys
 }
 
-// otherThanStored says what of a backup is not as its manifest tells.
-func otherThanStored(b recovery.Backup, m recovery.Manifest, gone []recovery.StoredObject) string {
-	sizes := map[string]int64{}
-	for _, o := range b.Objects {
-		sizes[o.Key] = o.Size
-	}
-	for _, o := range m.Objects {
-		is, ok := sizes[o.Key]
-		switch {
-		case ok && is != o.Size:
-			return fmt.Sprintf("%s has %d bytes, and %d were stored", o.Key, is, o.Size)
-		case slices.Contains(gone, o):
-			return o.Key + " is gone, which was stored"
-		}
-	}
-	return ""
-}
-
-// gone asks the engine of a survey what of a backup is not there any more. It is nothing
-// where the engine does not tell, or the survey cannot have seen all of the backup.
-func gone(engines []recovery.Engine, s recovery.Survey, b recovery.Backup, m recovery.Manifest) (parts, roles []recovery.StoredObject) {
-	e, _ := recovery.EngineNamed(engines, s.Engine)
-	i, ok := e.(recovery.Itemizer)
-	if !ok || m.Engine != s.Engine || underWay(s, m) {
-		return nil, nil
-	}
-	return i.Gone(b, m)
-}
-
-// underWay reports whether a backup had not ended when a survey began: parts of it may
-// have come behind the survey.
-func underWay(s recovery.Survey, m recovery.Manifest) bool {
-	return !s.At.IsZero() && !m.Ended.Before(s.At)
-}
-
 // roles finds a newest dump beside which the roles of its server are gone.
 func (j *judge) roles(c recovery.Component, cp Copy, s recovery.Survey) {
 	for _, m := range slices.Backward(cp.Manifests) {
 		b, ok := s.Named(m.ID)
-		if m.Engine != s.Engine || m.Component != c.Name || !ok || underWay(s, m) {
+		if m.Engine != s.Engine || m.Component != c.Name || !ok || s.Before(m) {
 			continue
 		}
-		_, roles := gone(j.Engines, s, b, m)
+		e, _ := recovery.EngineNamed(j.Engines, s.Engine)
+		_, roles := s.Gone(e, b, m)
 		for _, o := range roles {
 			j.find("roles/"+c.Name+"/"+cp.Name, recovery.NotMet, fmt.Sprintf("bring it back from another copy, or take another: comeback backup %s %s", j.Path, c.Name),
 				"%s: %s is gone, which was stored beside the newest dump: its roles and their passwords come back from nowhere", cp.Name, o.Key)
