@@ -14,6 +14,7 @@ import (
 	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/ledger"
+	"comeback/recovery/mounts"
 	"comeback/recovery/provider"
 )
 
@@ -122,7 +123,7 @@ func (p place) prepare() error {
 	}
 	for _, dir := range all {
 		if dir != p.dir() {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, removeFetched(dir))
 		}
 	}
 	if errNote := os.Remove(filepath.Join(p.handle.Dir, fetchedFile)); !errors.Is(errNote, fs.ErrNotExist) {
@@ -135,6 +136,15 @@ func (p place) prepare() error {
 		return fmt.Errorf("make room for what is fetched: %w", err)
 	}
 	return nil
+}
+
+// removeFetched removes the directory of another backup. What its command has mounted there
+// keeps what it holds.
+func removeFetched(dir string) error {
+	if err := mounts.NothingIn(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
 }
 
 // claim records what the command may make elsewhere, and removes what an earlier

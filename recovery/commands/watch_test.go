@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"comeback/recovery"
+	"comeback/recovery/mounts"
+	"comeback/recovery/mounts/mountstest"
 )
 
 // recording is a meter that keeps what it is told.
@@ -54,5 +57,23 @@ func TestAnswer_watch(t *testing.T) {
 				t.Errorf("shown is %q, want %q", meter.told, c.want)
 			}
 		})
+	}
+}
+
+// What the command of another backup has mounted in its directory keeps what it holds.
+func TestPrepare_mounted(t *testing.T) {
+	if !mountstest.Alone(t) {
+		return
+	}
+	p := place{handle: recovery.Handle{Dir: t.TempDir()}}
+	for _, at := range []string{"fetched-1", "fetched-2/share"} {
+		precious := mountstest.Share(t, filepath.Join(p.handle.Dir, at))
+		err := p.prepare()
+		if _, mounted := errors.AsType[*mounts.Mounted](err); !mounted || recovery.HintOf(err) == "" {
+			t.Errorf("%s: error %v", at, err)
+		}
+		if _, err := os.Stat(precious); err != nil {
+			t.Errorf("%s: the share was emptied: %v", at, err)
+		}
 	}
 }

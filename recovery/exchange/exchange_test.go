@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/exchange"
+	"comeback/recovery/mounts/mountstest"
 )
 
 // tree makes a directory with a file that says what it is.
@@ -267,25 +267,10 @@ func TestLook_refuses(t *testing.T) {
 
 // Mounts are tried in a child that has its own.
 func TestLook_mounts(t *testing.T) {
-	const child = "COMEBACK_EXCHANGE_MOUNTS"
-	if dir := os.Getenv(child); dir != "" {
-		lookAtMounts(t, dir)
+	if !mountstest.Alone(t) {
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestLook_mounts$", "-test.v")
-	cmd.Env = append(os.Environ(), child+"="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-func lookAtMounts(t *testing.T, dir string) {
+	dir := os.TempDir()
 	live, beside := tree(t, filepath.Join(dir, "live"), "old"), tree(t, filepath.Join(dir, "beside"), "new")
 	mounted, again, other := filepath.Join(dir, "mounted"), filepath.Join(dir, "again"), filepath.Join(dir, "other")
 	within := tree(t, filepath.Join(dir, "holds a mount"), "old")
@@ -296,7 +281,6 @@ func lookAtMounts(t *testing.T, dir string) {
 		}
 	}
 	for _, err := range []error{
-		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
 		unix.Mount("none", mounted, "tmpfs", 0, ""),
 		unix.Mount(live, again, "", unix.MS_BIND, ""),
 		unix.Mount(dir, other, "", unix.MS_BIND, ""),

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -97,16 +96,11 @@ func NothingMounted(dir string) error {
 	if err != nil {
 		return err
 	}
-	all, err := mounts.Read()
-	if err != nil {
-		return fmt.Errorf("look what is mounted below %s: %w", dir, err)
+	err = mounts.NothingIn(dir)
+	if m, mounted := errors.AsType[*mounts.Mounted](err); mounted {
+		return refuse("unmount it first, or name the directories on each file system as components of their own", "%w, and would go along with it", m)
 	}
-	for _, m := range all {
-		if strings.HasPrefix(m.Point, strings.TrimSuffix(dir, "/")+"/") {
-			return refuse("unmount it first, or name the directories on each file system as components of their own", "%s is mounted below %s, and would go along with it", m.Point, dir)
-		}
-	}
-	return nil
+	return err
 }
 
 func refuse(hint, format string, args ...any) error {

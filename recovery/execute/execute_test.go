@@ -20,6 +20,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/execute"
 	"comeback/recovery/journal"
+	"comeback/recovery/mounts/mountstest"
 	"comeback/storage"
 )
 
@@ -666,6 +667,27 @@ func TestRemoveDirectory(t *testing.T) {
 	}
 	if _, err := os.Stat(precious); err != nil {
 		t.Errorf("a link was followed: %v", err)
+	}
+}
+
+// What a program has mounted below a run's directory, and left there, keeps what it holds: the
+// directory stays claimed, with what to do about it.
+func TestRemoveDirectory_mounted(t *testing.T) {
+	if !mountstest.Alone(t) {
+		return
+	}
+	dir := filepath.Join(t.TempDir(), "comeback-7c31")
+	share := filepath.Join(dir, "db", "share")
+	precious := mountstest.Share(t, share)
+	s := newRig(t, []recovery.Kind{kind{"claim", func(ctx context.Context, e recovery.Env, _ recovery.Step) (recovery.Outcome, error) {
+		return recovery.Outcome{}, e.Claim(ctx, recovery.Resource{Kind: recovery.Directory, ID: dir})
+	}}}, unattended, step("1", "claim")).run(t)
+	want := "directory " + dir + " could not be removed: remove directory: " + share + " is mounted below " + dir + "; unmount it, then: comeback stop 7c31"
+	if held := s.Held(); s.Exit != recovery.WithExceptions || len(held) != 1 || !strings.HasSuffix(s.Says, want) {
+		t.Errorf("it holds %+v and says %q, want %q", held, s.Says, want)
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Errorf("the share was emptied: %v", err)
 	}
 }
 

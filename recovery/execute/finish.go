@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"comeback/recovery"
+	"comeback/recovery/mounts"
 )
 
 // finish ends a run whose steps have all ended: what did not run is skipped
@@ -84,7 +85,11 @@ func (x *Executor) release(ctx context.Context) {
 			released.Spared, err = x.Secrets.Redact(spared.Says), nil
 		}
 		if err != nil {
-			x.note(recovery.ClaimKept{Resource: c.Resource, Why: x.Secrets.Redact(err.Error())})
+			why := err.Error()
+			if _, mounted := errors.AsType[*mounts.Mounted](err); mounted {
+				why += "; unmount it, then: comeback stop " + x.Plan.Run
+			}
+			x.note(recovery.ClaimKept{Resource: c.Resource, Why: x.Secrets.Redact(why)})
 			if c.Kind.Exchanges() || c.Kind.Opens() {
 				stuck = fmt.Sprintf("the %s %s", c.Kind, c.ID)
 			}
@@ -247,7 +252,7 @@ func whyUnprotected(s *recovery.State, st *recovery.StepState) string {
 }
 
 // removeDirectory gives back directories that a run created. It follows no
-// link and leaves a path alone that is too short to be a run's.
+// link, leaves a path alone that is too short to be a run's, and what something is mounted in.
 type removeDirectory struct{}
 
 func (removeDirectory) Resource() recovery.ResourceKind { return recovery.Directory }
@@ -258,6 +263,9 @@ func (removeDirectory) Release(_ context.Context, r recovery.Resource) error {
 	}
 	if info, err := os.Lstat(r.ID); err == nil && !info.IsDir() {
 		return fmt.Errorf("remove directory %s: it is not a directory any more", r.ID)
+	}
+	if err := mounts.NothingIn(r.ID); err != nil {
+		return fmt.Errorf("remove directory: %w", err)
 	}
 	err := os.RemoveAll(r.ID)
 	if errors.Is(err, fs.ErrPermission) {

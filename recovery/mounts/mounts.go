@@ -8,13 +8,17 @@
 package mounts
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
 )
 
 // Mount is a line of the table. The kernel says the names by which things go now.
@@ -76,6 +80,41 @@ func unescape(path string) string {
 		b.WriteByte(path[i])
 	}
 	return b.String()
+}
+
+// Mounted is why a directory is not removed: what is mounted there, or below it, would lose
+// what it holds.
+type Mounted struct{ Point, Dir string }
+
+func (m *Mounted) Error() string {
+	if m.Point == m.Dir {
+		return fmt.Sprintf("something is mounted at %s", m.Dir)
+	}
+	return fmt.Sprintf("%s is mounted below %s", m.Point, m.Dir)
+}
+
+// NothingIn refuses, as *Mounted, a directory that is about to be removed, or to be moved, where
+// something is mounted at it or below. Links above it are followed; a directory that is not
+// there is no error.
+func NothingIn(dir string) error {
+	above, err := filepath.EvalSymlinks(filepath.Dir(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var all []Mount
+	if err == nil {
+		dir = filepath.Join(above, filepath.Base(dir))
+		all, err = Read()
+	}
+	if err != nil {
+		return fmt.Errorf("look what is mounted below %s: %w", dir, err)
+	}
+	for _, m := range all {
+		if m.Point == dir || strings.HasPrefix(m.Point, strings.TrimSuffix(dir, "/")+"/") {
+			return recovery.Errorf("unmount it, then try again", "%w", &Mounted{Point: m.Point, Dir: dir}).WithExit(recovery.Refused)
+		}
+	}
+	return nil
 }
 
 // Through is the mount through which a place is seen; links above it are followed, one that

@@ -3,12 +3,16 @@ package mounts
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"comeback/recovery"
+	"comeback/recovery/mounts/mountstest"
 )
 
 // Lines are read with what stands between their fixed fields and without, and paths come
@@ -76,4 +80,29 @@ func FuzzUnescape(f *testing.F) {
 			t.Errorf("%q became %q", text, got)
 		}
 	})
+}
+
+// A directory at which something is mounted, or below it, is refused by whatever way it is
+// called; what is mounted beside it is none of it.
+func TestNothingIn(t *testing.T) {
+	if !mountstest.Alone(t) {
+		return
+	}
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	share := filepath.Join(dir, "a b", "share")
+	mountstest.Share(t, share)
+	for place, says := range map[string]string{
+		dir: share + " is mounted below " + dir, filepath.Dir(share): share + " is mounted below " + filepath.Dir(share), share: "something is mounted at " + share,
+		filepath.Join(link, "a b"): share + " is mounted below " + filepath.Dir(share),
+		dir + "/a":                 "", share + "2": "", filepath.Join(share, "backup"): "", filepath.Join(dir, "none", "at all"): "", link: "",
+	} {
+		err := NothingIn(place)
+		if _, mounted := errors.AsType[*Mounted](err); mounted != (says != "") || mounted && (err.Error() != says || recovery.HintOf(err) == "") || !mounted && err != nil {
+			t.Errorf("%s: %v, want %q", place, err, says)
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/mounts"
 )
 
 // ReleaseCluster implements recovery.Releaser for recovery.Cluster: it stops
@@ -51,6 +52,9 @@ func (c ReleaseCluster) Release(ctx context.Context, r recovery.Resource) error 
 		if err := removeSocket(socket); err != nil {
 			return fmt.Errorf("release cluster %s: remove the socket directory: %w", data, err)
 		}
+	}
+	if err := mounts.NothingIn(data); err != nil {
+		return fmt.Errorf("release cluster %s: %w", data, err)
 	}
 	if err := os.RemoveAll(data); err != nil {
 		return recovery.Errorf("remove it by hand", "release cluster %s: %w", data, err)

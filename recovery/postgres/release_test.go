@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"comeback/recovery"
+	"comeback/recovery/mounts"
+	"comeback/recovery/mounts/mountstest"
 	"comeback/recovery/postgres"
 )
 
@@ -155,5 +157,21 @@ func TestCluster_InitRefusesForeignDirectory(t *testing.T) {
 	}
 	if len(e.claims) != 0 {
 		t.Errorf("claimed %v: the clean-up would remove it", e.claims)
+	}
+}
+
+// What is mounted in a data directory keeps what it holds.
+func TestReleaseCluster_mounted(t *testing.T) {
+	if !mountstest.Alone(t) {
+		return
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	precious := mountstest.Share(t, filepath.Join(data, "base"))
+	err := (postgres.ReleaseCluster{}).Release(within(t), recovery.Resource{Kind: recovery.Cluster, ID: data})
+	if _, mounted := errors.AsType[*mounts.Mounted](err); !mounted {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Errorf("the share was emptied: %v", err)
 	}
 }

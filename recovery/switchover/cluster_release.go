@@ -16,6 +16,7 @@ import (
 	"comeback/recovery/exchange"
 	"comeback/recovery/isolation"
 	"comeback/recovery/live"
+	"comeback/recovery/mounts"
 	"comeback/recovery/postgres"
 	"comeback/said"
 )
@@ -202,6 +203,9 @@ func (k removeRestored) Release(_ context.Context, r recovery.Resource) error {
 			"%s was open to its users, may hold what they wrote, and is kept", place).WithExit(recovery.Refused)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look at %s: %w", place, err)
+	}
+	if err := mounts.NothingIn(place); err != nil {
+		return fmt.Errorf("remove the restored directory: %w", err)
 	}
 	if err := os.RemoveAll(place); err != nil {
 		return fmt.Errorf("remove the restored directory: %w", err)

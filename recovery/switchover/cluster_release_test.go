@@ -14,6 +14,8 @@ import (
 
 	"comeback/recovery"
 	"comeback/recovery/exchange"
+	"comeback/recovery/mounts"
+	"comeback/recovery/mounts/mountstest"
 	"comeback/recovery/postgres"
 )
 
@@ -22,31 +24,8 @@ func plainly(text string) (string, error) { return text, nil }
 // A restored directory that did not become live is removed; what was live, or
 // anything else that stands at its place, is not.
 func TestRemoveRestored(t *testing.T) {
-	parent := t.TempDir()
-	data, aside := filepath.Join(parent, "data"), filepath.Join(parent, "data.comeback-7c31")
-	for _, dir := range []string{data, aside} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pair, err := exchange.Look(data, aside)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old, err := pair.Old.MarshalText()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tools, err := postgres.FindTools(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := clusterArgs{Data: data, Aside: aside, Major: tools.Major, Old: string(old)}
-	a.Address, a.Run = "postgres:///shop", "7c31"
-	r, err := a.resource(restoredDirectory, aside, pair.New)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, pair, r := besideLive(t)
+	data, aside := a.Data, a.Aside
 	release := removeRestored{plainly}
 	there := func(dir string, want exchange.Identity) {
 		t.Helper()
@@ -118,6 +97,52 @@ func TestRemoveRestored(t *testing.T) {
 		}
 	}
 	there(data, pair.Old)
+}
+
+// besideLive is a restored directory beside a live one, as a run records it.
+func besideLive(t *testing.T) (a clusterArgs, pair exchange.Pair, r recovery.Resource) {
+	t.Helper()
+	parent := t.TempDir()
+	data, aside := filepath.Join(parent, "data"), filepath.Join(parent, "data.comeback-7c31")
+	var err error
+	for _, dir := range []string{data, aside} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if pair, err = exchange.Look(data, aside); err != nil {
+		t.Fatal(err)
+	}
+	old, err := pair.Old.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools, err := postgres.FindTools(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a = clusterArgs{Data: data, Aside: aside, Major: tools.Major, Old: string(old)}
+	a.Address, a.Run = "postgres:///shop", "7c31"
+	if r, err = a.resource(restoredDirectory, aside, pair.New); err != nil {
+		t.Fatal(err)
+	}
+	return a, pair, r
+}
+
+// What is mounted in a restored directory keeps what it holds.
+func TestRemoveRestored_mounted(t *testing.T) {
+	if !mountstest.Alone(t) {
+		return
+	}
+	a, _, r := besideLive(t)
+	precious := mountstest.Share(t, filepath.Join(a.Aside, "base"))
+	err := removeRestored{plainly}.Release(t.Context(), r)
+	if _, mounted := errors.AsType[*mounts.Mounted](err); !mounted {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Errorf("the share was emptied: %v", err)
+	}
 }
 
 // A command that hangs ends with all that it has begun.
