@@ -201,3 +201,37 @@ func TestWALReceive_nowhere(t *testing.T) {
 	}
 	newRig(t).run(t.Context(), "wal", "receive", book, "--slot", "comeback").has(t, recovery.Usage, "the runbook does not tell where the live database is", "next: give the component its `url` in the runbook")
 }
+
+// A recovery of a server whose log is received is protected again by that: the segments that
+// it closes come into the copies.
+func TestRecover_received(t *testing.T) {
+	t.Parallel()
+	l := ownShop(t)
+	l.asRoot(t, "alter system set archive_mode = off")
+	if err := l.Detach(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { halt(t, l) })
+	r := newRig(t).live(l)
+	path := liveRunbook(t, l, l.before)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(strings.Replace(string(text), `url: "${DATABASE_URL}"`, `url: "${DATABASE_URL}", receiver: comeback`, 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver := r.receives(t, path)
+	said := make(chan int, 1)
+	go func() { said <- receiver.ends() }()
+	r.run(t.Context(), "recover", path, "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", target(t), "--outage", "1 minute ago").has(t, recovery.CameBack)
+	if s := r.lastState(t); len(s.Unprotected()) > 0 || s.Step("database.protect") == nil {
+		t.Errorf("not protected: %q", s.Unprotected())
+	}
+	if err := receiver.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-said; code != int(recovery.CameBack) {
+		t.Errorf("the receiver: exit %d", code)
+	}
+}

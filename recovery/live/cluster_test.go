@@ -266,7 +266,7 @@ func TestCluster(t *testing.T) {
 		if err != nil || !strings.HasPrefix(first, "00000002") {
 			t.Fatalf("the timeline begins with %q, %v", first, err)
 		}
-		p, err := live.Protected(ctx, b.address(), b.archive(t), first)
+		p, err := live.Protected(ctx, b.address(), live.Archives{Copies: b.archive(t)}, first)
 		if err != nil {
 			t.Fatal(err)
 		}

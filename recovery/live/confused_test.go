@@ -78,7 +78,7 @@ func TestConfused_standbyAndCopy(t *testing.T) {
 		refused(t, err, "is a standby")
 		_, err = live.Quiet(ctx, standby.URL("shop"), apart)
 		refused(t, err, "is a standby")
-		p, err := live.Protected(ctx, standby.URL("shop"), nil, "")
+		p, err := live.Protected(ctx, standby.URL("shop"), live.Archives{}, "")
 		if err != nil || len(p.Missing) == 0 || p.Next == "" {
 			t.Errorf("%+v, %v", p, err)
 		}

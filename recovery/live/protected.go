@@ -51,13 +51,22 @@ func (p Protection) Files() []string {
 	return slices.DeleteFunc(slices.Compact([]string{p.History, p.First, p.Segment}), func(name string) bool { return name == "" })
 }
 
+// Archives are where and how the log of a live server gets into the copies.
+type Archives struct {
+	// Copies must hold it.
+	Copies []Archive
+	// Receiver is the slot through which a receiver takes the log of a server that
+	// archives nothing itself; empty where none does.
+	Receiver string
+}
+
 // Protected makes the live server close its current WAL segment, and waits until every
 // copy holds that segment, the timeline's history file and, if first is not empty, the
 // segment first, which was closed earlier. It stops waiting when ctx ends or the
 // archive_command fails. Whatever is still missing is listed in the result and is not an
 // error, because the system has come back all the same; an error means that the server
 // could not be asked.
-func Protected(ctx context.Context, address string, copies []Archive, first string) (Protection, error) {
+func Protected(ctx context.Context, address string, by Archives, first string) (Protection, error) {
 	conn, _, err := dial(ctx, address)
 	if err != nil {
 		return Protection{}, err
@@ -71,7 +80,7 @@ func Protected(ctx context.Context, address string, copies []Archive, first stri
 	if before.Timeline > 1 {
 		p.History = walfile.HistoryName(before.Timeline)
 	}
-	if p.off(before, copies) {
+	if p.off(before, by) {
 		return p, nil
 	}
 	// Something must be in the segment, else none is closed; the message is
@@ -86,7 +95,7 @@ func Protected(ctx context.Context, address string, copies []Archive, first stri
 	tick := time.NewTicker(protectedPoll)
 	defer tick.Stop()
 	for {
-		p.look(ctx, copies)
+		p.look(ctx, by.Copies)
 		if p.held() {
 			return p, nil
 		}
@@ -106,6 +115,9 @@ func Protected(ctx context.Context, address string, copies []Archive, first stri
 		case <-ctx.Done():
 			p.lacking()
 			p.Next = "wait for the archiver and look again; if nothing comes, read the server's log"
+			if before.Mode == "off" {
+				p.Next = "see that comeback wal receive runs for the slot " + by.Receiver + ", and what it says; then look again"
+			}
 			return p, nil
 		}
 	}
@@ -123,13 +135,13 @@ func (p *Protection) miss(next, format string, args ...any) {
 }
 
 // off notes why nothing can come into any copy.
-func (p *Protection) off(a postgres.Archiver, copies []Archive) bool {
+func (p *Protection) off(a postgres.Archiver, by Archives) bool {
 	switch {
 	case a.InRecovery:
 		p.miss("give the address of the primary", "the live server is a standby, and archives nothing of its own")
-	case a.Mode == "off":
+	case a.Mode == "off" && by.Receiver == "":
 		p.miss("set archive_mode = on and an archive_command, and restart the server", "archive_mode is off: nothing of the log gets into a copy")
-	case len(copies) == 0:
+	case len(by.Copies) == 0:
 		p.miss("name a copy that must hold the log", "no copy must hold the log")
 	}
 	return len(p.Missing) > 0

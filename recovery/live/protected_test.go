@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestProtected(t *testing.T) {
 		t.Helper()
 		late, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
-		p, err := live.Protected(late, s.Layout.URL("postgres", "shop"), copies, "")
+		p, err := live.Protected(late, s.Layout.URL("postgres", "shop"), live.Archives{Copies: copies}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +38,7 @@ func TestProtected(t *testing.T) {
 		t.Helper()
 		for within := 2 * time.Second; ; within *= 2 {
 			late, cancel := context.WithTimeout(ctx, within)
-			p, err := live.Protected(late, s.Layout.URL("postgres", "shop"), copies, "")
+			p, err := live.Protected(late, s.Layout.URL("postgres", "shop"), live.Archives{Copies: copies}, "")
 			cancel()
 			switch {
 			case err == nil && len(p.Copies) > 0 && len(p.Copies[0].Lacks) == 0:
@@ -104,9 +105,38 @@ func TestProtected(t *testing.T) {
 	})
 	t.Run("archiving is off", func(t *testing.T) {
 		w := startServer(t, filepath.Join(scratchDir(t), "off"), map[string]string{"fsync": "off"})
-		p, err := live.Protected(ctx, w.URL("postgres"), []live.Archive{nearby}, "")
+		p, err := live.Protected(ctx, w.URL("postgres"), live.Archives{Copies: []live.Archive{nearby}}, "")
 		if err != nil || len(p.Missing) != 1 || !strings.Contains(p.Missing[0], "archive_mode is off") || !strings.Contains(p.Next, "archive_mode = on") {
 			t.Errorf("%+v, %v", p, err)
+		}
+	})
+	t.Run("a receiver takes it", func(t *testing.T) {
+		dir := scratchDir(t)
+		w := startServer(t, filepath.Join(dir, "received"), map[string]string{"fsync": "off", "max_wal_senders": "4", "wal_level": "replica"})
+		by := live.Archives{Copies: []live.Archive{archiveIn(t, "nearby", filepath.Join(dir, "copy"), "")}, Receiver: "comeback"}
+		late, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		p, err := live.Protected(late, w.URL("postgres"), by, "")
+		if err != nil || len(p.Missing) != 1 || !strings.Contains(p.Missing[0], "copy nearby has no "+p.Segment) || !strings.Contains(p.Next, "wal receive runs for the slot comeback") {
+			t.Fatalf("nobody receives: %+v, %v", p, err)
+		}
+		receiving, stop := context.WithCancel(ctx)
+		cmd := exec.CommandContext(receiving, s.Tools.Program("pg_receivewal"), "--dbname", w.URL("postgres"), "--directory", filepath.Join(dir, "copy"))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer cmd.Wait()
+		defer stop()
+		for {
+			late, cancel := context.WithTimeout(ctx, 2*time.Second)
+			p, err := live.Protected(late, w.URL("postgres"), by, "")
+			cancel()
+			if err == nil && p.Segment != "" && len(p.Missing) == 0 && len(p.Copies[0].Lacks) == 0 {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("%+v, %v", p, err)
+			}
 		}
 	})
 }

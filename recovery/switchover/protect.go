@@ -117,7 +117,7 @@ func (k protect) newTimeline(ctx context.Context, env recovery.Env, a protectArg
 			return recovery.Outcome{}, err
 		}
 	}
-	p, err := live.Protected(ctx, address, copies, first)
+	p, err := live.Protected(ctx, address, live.Archives{Copies: copies, Receiver: a.Of.Settings.Text("receiver")}, first)
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
