@@ -234,8 +234,14 @@ func sweep(root *os.Root, parent string) error {
 	return nil
 }
 
+// sweepOne removes a reserved file that nobody locks. It is opened for writing, without
+// which NFS gives no exclusive lock. One of another user that may not be opened is his: it
+// may be under way, and is no reason to store nothing beside it.
 func sweepOne(root *os.Root, name string) error {
-	f, err := root.Open(name)
+	f, err := root.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrPermission) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -300,6 +300,26 @@ func TestDir_SweepRace(t *testing.T) {
 	}
 }
 
+// What another user's interrupted Put has left keeps nobody from storing beside it.
+func TestDir_SweepOfAnother(t *testing.T) {
+	s, dir := openDir(t)
+	left := filepath.Join(dir, ".comeback-put-A")
+	if err := errors.Join(os.WriteFile(left, nil, 0o000), os.Chmod(dir, 0o777), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	asNobody(func() {
+		if _, err := s.Put(t.Context(), "wal/000000010000000000000001", strings.NewReader("x"), storage.PutOptions{Size: 1}); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Put(t.Context(), "beside", strings.NewReader("x"), storage.PutOptions{Size: 1}); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := os.Lstat(left); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDir_Modes(t *testing.T) {
 	s, path := openDir(t)
 	storagetest.Put(t, s, "new/a", "text")
