@@ -131,7 +131,8 @@ func aboutOf(p string) (about, digest string, err error) {
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return "a link", "", nil
+		to, err := os.Readlink(p)
+		return "a link to " + tree.Show(to), "", err
 	case !info.Mode().IsRegular():
 		return "no file", "", nil
 	}

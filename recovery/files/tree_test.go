@@ -41,7 +41,7 @@ func describe(t testing.TB, dir string) string {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(&b, " -> %q", to)
+			fmt.Fprintf(&b, " %s -> %q", info.ModTime().UTC().Format(time.RFC3339), to)
 		case info.IsDir():
 			fmt.Fprintf(&b, " %s", info.ModTime().UTC().Format(time.RFC3339))
 		default:
@@ -129,6 +129,12 @@ func oddTree(t testing.TB) string {
 			}
 		}
 		if err := os.Chmod(filepath.Join(dir, "program"), 0o755|fs.ModeSetuid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"2026/01/latest", "absolute", "2026/out", "dangling"} {
+		at := []unix.Timespec{{Sec: old.Unix()}, {Sec: old.Unix()}}
+		if err := unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(dir, name), at, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -184,7 +184,7 @@ func (c *counting) look(rel string, info fs.FileInfo) error {
 		case added && !lost:
 			return c.lacks(rel, info)
 		}
-		lost = added || !alike(was, info)
+		lost = added || !alike(was, info) && !c.leadsAlike(rel, was, info)
 	}
 	if !lost {
 		return nil
@@ -279,6 +279,17 @@ func alike(a, b fs.FileInfo) bool {
 	}
 	at, bt := a.ModTime(), b.ModTime()
 	return at.Equal(bt) || at.Unix() == bt.Unix() && (at.Nanosecond() == 0 || bt.Nanosecond() == 0)
+}
+
+// leadsAlike reports whether a name is a symbolic link in both trees that leads to the same:
+// some archives keep no time of links.
+func (c *counting) leadsAlike(rel string, was, info fs.FileInfo) bool {
+	if was.Mode().Type() != fs.ModeSymlink || info.Mode().Type() != fs.ModeSymlink {
+		return false
+	}
+	restored, err := os.Readlink(filepath.Join(c.restored, rel))
+	live, errLive := os.Readlink(filepath.Join(c.live, rel))
+	return err == nil && errLive == nil && restored == live
 }
 
 // countFor bounds how long a plan counts what a tree loses.

@@ -217,6 +217,11 @@ func TestCounting(t *testing.T) {
 		write(d, "in whole seconds", "same", before)
 	}
 	write(live, "in whole seconds", "same", before.Add(400*time.Millisecond))
+	for _, d := range []string{live, restored} { // whose times say nothing
+		if err := os.Symlink("same", filepath.Join(d, "link")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	write(live, "rewritten", "new!", moment.Add(10*time.Minute))
 	write(live, "d/new", "new", moment.Add(20*time.Minute))
 	write(restored, "gone/with its directory", "came back", before)
@@ -255,6 +260,13 @@ func TestCounting(t *testing.T) {
 	}
 	if before := count(moment, began, ""); before.Final || before.Files.Changed == 0 {
 		t.Errorf("by times alone: %+v, final %v", *before.Files, before.Final)
+	}
+	link := filepath.Join(live, "link")
+	if err := errors.Join(os.Remove(link), os.Symlink("d/new", link)); err != nil {
+		t.Fatal(err)
+	}
+	if elsewhere := count(moment, began, restored); elsewhere.Files.Changed != 2 {
+		t.Errorf("a link leads elsewhere: %+v", *elsewhere.Files)
 	}
 	unknown, err := switcher{}.LiveLoss(t.Context(), recovery.Live{Component: "uploads", Target: recovery.Target{Place: live}}, recovery.Point{})
 	if _, known := unknown.Span(); err != nil || known || !strings.Contains(unknown.Says()[0], "not known") {

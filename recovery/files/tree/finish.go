@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"comeback/storage"
 )
 
@@ -194,7 +196,28 @@ func (t *Writer) link(r Record) error {
 	if err := t.root.Symlink(r.Link, r.Path); err != nil {
 		return err
 	}
-	return t.own(r, func(uid, gid int) error { return t.root.Lchown(r.Path, uid, gid) })
+	if err := t.own(r, func(uid, gid int) error { return t.root.Lchown(r.Path, uid, gid) }); err != nil {
+		return err
+	}
+	return t.dateLink(r)
+}
+
+// dateLink gives a symbolic link its time.
+func (t *Writer) dateLink(r Record) error {
+	at, err := unix.TimeToTimespec(r.Modified)
+	if err != nil {
+		return fmt.Errorf("set the time of a link: %w", err)
+	}
+	dir, err := t.root.Open(path.Dir(r.Path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	err = unix.UtimesNanoAt(int(dir.Fd()), path.Base(r.Path), []unix.Timespec{{Nsec: unix.UTIME_OMIT}, at}, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return &fs.PathError{Op: "set the time", Path: r.Path, Err: err}
+	}
+	return nil
 }
 
 // leadsOut reports whether a symbolic link leads out of its tree by its text.
