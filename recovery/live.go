@@ -11,9 +11,9 @@ import (
 )
 
 // Identity is what tells one live target from every other: named observations,
-// "host", "system identifier", "database oid", "inode". Numbers are text. Two
-// identities are of the same target when they have the same names with the same
-// values.
+// "host", "system identifier", "database oid", "inode". Numbers are text, and the inode
+// is a [FileIdentity]. Two identities are of the same target when they have the same names
+// with the same values, and inodes of the same file.
 type Identity map[string]string
 
 // Differences lists what another reading says otherwise, one sentence each, in
@@ -29,7 +29,7 @@ func (i Identity) Differences(now Identity) []string {
 	slices.Sort(names)
 	for _, name := range names {
 		was, is := i[name], now[name]
-		if was != is {
+		if was != is && !(name == "inode" && sameFile(was, is)) {
 			all = append(all, fmt.Sprintf("%s was %s and is %s", name, orNothing(was), orNothing(is)))
 		}
 	}

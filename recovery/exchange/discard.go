@@ -39,7 +39,7 @@ func Discard(path string, which Identity) error {
 	}
 	gone := path + leaving
 	switch {
-	case at == which:
+	case at.Is(which):
 		if err := unix.Renameat2(unix.AT_FDCWD, path, unix.AT_FDCWD, gone, unix.RENAME_NOREPLACE); err != nil {
 			return recovery.Errorf("look what stands at "+gone, "remove %s: %w", path, err)
 		}
@@ -49,7 +49,7 @@ func Discard(path string, which Identity) error {
 	if at, err = identify(gone); err != nil || at == (Identity{}) {
 		return err
 	}
-	if at != which {
+	if !at.Is(which) {
 		return recovery.Errorf("find out what it is; it was left alone", "refused: %s is another directory than the one to be removed", gone).WithExit(recovery.Refused)
 	}
 	if err := NothingMounted(gone); err != nil {

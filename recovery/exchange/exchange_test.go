@@ -99,6 +99,56 @@ func TestPair(t *testing.T) {
 }
 
 // Files are exchanged as directories are.
+// A reboot may call the device by another number.
+func TestPair_afterReboot(t *testing.T) {
+	dir := t.TempDir()
+	live, beside := tree(t, filepath.Join(dir, "live"), "old"), tree(t, filepath.Join(dir, "beside"), "new")
+	p := look(t, live, beside)
+	p.Old.Device++
+	p.New.Device += 2
+	for _, act := range []struct {
+		do   func() error
+		want exchange.Side
+		says string
+	}{{p.Exchange, exchange.After, "new"}, {p.Exchange, exchange.After, "new"}, {p.Undo, exchange.Before, "old"}, {p.Undo, exchange.Before, "old"}} {
+		if err := act.do(); err != nil {
+			t.Fatal(err)
+		}
+		if at, err := p.Side(); at != act.want || err != nil || says(t, live) != act.says {
+			t.Errorf("%s is live, %q, %v; want %s", says(t, live), at, err, act.want)
+		}
+	}
+	other := p
+	other.New.Born++
+	if err := other.Exchange(); err == nil || says(t, live) != "old" {
+		t.Errorf("exchanged with another one: %v", err)
+	} else {
+		refused(t, err, "another one")
+	}
+	for range 2 {
+		if err := exchange.Discard(beside, p.New); err != nil || says(t, beside) != "" {
+			t.Errorf("not removed: %v", err)
+		}
+	}
+}
+
+// A pair that has come to lie on two file systems is none.
+func TestPair_apart(t *testing.T) {
+	dir := t.TempDir()
+	live, beside := tree(t, filepath.Join(dir, "live"), "old"), filepath.Join(otherFileSystem(t, dir), "beside")
+	tree(t, beside, "new")
+	p := exchange.Pair{Live: live, Beside: beside}
+	var err error
+	if p.Old, err = exchange.Identify(live); err == nil {
+		p.New, err = exchange.Identify(beside)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Side()
+	refused(t, err, "not on the same file system")
+}
+
 func TestPair_file(t *testing.T) {
 	dir := tree(t, t.TempDir(), "old")
 	live, beside := filepath.Join(dir, "says"), filepath.Join(dir, "new")
@@ -338,6 +388,7 @@ func FuzzIdentity(f *testing.F) {
 	f.Add("64768:1311:1795834711000000000")
 	f.Add("18446744073709551615:18446744073709551615:-1")
 	f.Add("-1:4:0")
+	f.Add("64768:1311:0:8d1f:b")
 	f.Fuzz(func(t *testing.T, text string) {
 		var id exchange.Identity
 		if id.UnmarshalText([]byte(text)) != nil {

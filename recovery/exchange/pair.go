@@ -37,24 +37,28 @@ const (
 // Side reads what stands where. Anything but one of the two orders is a refusal:
 // somebody has put something else there.
 func (p Pair) Side() (Side, error) {
-	live, err := identify(p.Live)
+	live, err := look(p.Live)
 	if err != nil {
 		return "", err
 	}
-	beside, err := identify(p.Beside)
+	beside, err := look(p.Beside)
 	if err != nil {
 		return "", err
 	}
+	apart := live.path != "" && beside.path != "" && live.mount != beside.mount
 	switch {
-	case p.New == (Identity{}) || p.Old == p.New:
+	case p.New == (Identity{}) || p.Old.Is(p.New):
 		return "", fmt.Errorf("exchange %s: it is not known what was restored", p.Live)
-	case live == p.Old && beside == p.New:
+	case apart:
+		return "", refuse("find out what is mounted there; nothing was changed by this step",
+			"%s and %s are not on the same file system (or not in the same mount of it) any more", p.Live, p.Beside)
+	case live.identity.Is(p.Old) && beside.identity.Is(p.New):
 		return Before, nil
-	case live == p.New && beside == p.Old:
+	case live.identity.Is(p.New) && beside.identity.Is(p.Old):
 		return After, nil
 	}
 	return "", recovery.Errorf("find out who changed it; nothing was changed by this step",
-		"exchange %s with %s: %s", p.Live, p.Beside, p.stranger(live, beside)).WithExit(recovery.Refused)
+		"exchange %s with %s: %s", p.Live, p.Beside, p.stranger(live.identity, beside.identity)).WithExit(recovery.Refused)
 }
 
 // Brings reports whether a path, by whatever links it is written, is the one from which
@@ -70,7 +74,7 @@ func (p Pair) stranger(live, beside Identity) string {
 		path  string
 		found Identity
 	}{{p.Live, live}, {p.Beside, beside}} {
-		if at.found != p.Old && at.found != p.New {
+		if !at.found.Is(p.Old) && !at.found.Is(p.New) {
 			return fmt.Sprintf("at %s is another one now, %s (it was %s or %s)", at.path, name(at.found), name(p.Old), name(p.New))
 		}
 	}
@@ -82,6 +86,15 @@ func name(i Identity) string {
 		return "nothing"
 	}
 	return i.String()
+}
+
+// look is describe for a path where nothing may be.
+func look(path string) (found, error) {
+	f, err := describe(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found{}, nil
+	}
+	return f, err
 }
 
 // identify is Identify for a path where nothing may be.

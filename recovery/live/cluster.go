@@ -161,7 +161,7 @@ func (c Cluster) Serves(ctx context.Context, address string, p Preparation) (Ide
 	if id.Standby {
 		wrong = append(wrong, "it is a standby")
 	}
-	if id.Inode != c.Pair.New {
+	if !id.Inode.Is(c.Pair.New) {
 		wrong = append(wrong, fmt.Sprintf("it serves %s (%s) and not the restored directory (%s)", orUnknown(id.Data), orUnknown(id.Inode.String()), c.Pair.New))
 	}
 	if len(wrong) > 0 {

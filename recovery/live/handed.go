@@ -169,7 +169,7 @@ func (h Handed) Remove(ctx context.Context, which exchange.Identity) error {
 	if err != nil || at == (exchange.Identity{}) {
 		return err
 	}
-	if at == which {
+	if at.Is(which) {
 		if err := (postgres.Cluster{Data: h.Data()}).Halt(ctx); err != nil {
 			return err
 		}

@@ -61,7 +61,9 @@ func (i Identity) OfCluster() map[string]string {
 	}
 	if i.Inode != (exchange.Identity{}) {
 		// With its birth: the number of a removed directory is given to the next.
-		parts["inode"] = fmt.Sprintf("%d:%d:%d", i.Inode.Device, i.Inode.Inode, i.Inode.Born)
+		if text, err := i.Inode.MarshalText(); err == nil {
+			parts["inode"] = string(text)
+		}
 	}
 	return parts
 }

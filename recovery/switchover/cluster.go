@@ -236,9 +236,9 @@ func (c clusterStepOf) discard(env recovery.Env) error {
 }
 
 func (c clusterStepOf) claimed(env recovery.Env, inode exchange.Identity) bool {
-	text, err := inode.MarshalText()
 	for _, r := range env.Held() {
-		if err == nil && r.Kind == restoredDirectory && r.Details["new"] == string(text) {
+		var made exchange.Identity
+		if r.Kind == restoredDirectory && made.UnmarshalText([]byte(r.Details["new"])) == nil && made.Is(inode) {
 			return true
 		}
 	}
@@ -308,7 +308,7 @@ func (stopKind) Revive(ctx context.Context, _ recovery.Env, s recovery.Step, o r
 		return err
 	}
 	at, err := exchange.Standing(a.Data)
-	if err != nil || at != was {
+	if err != nil || !at.Is(was) {
 		return err
 	}
 	tools, err := postgres.FindTools(a.Major)

@@ -188,7 +188,7 @@ func (k removeRestored) Release(_ context.Context, r recovery.Resource) error {
 	if err != nil {
 		return err
 	}
-	if found != c.cluster.Pair.New || found == (exchange.Identity{}) {
+	if !found.Is(c.cluster.Pair.New) || found == (exchange.Identity{}) {
 		return recovery.Errorf("look at it; it is not what this run has restored", "%s is another directory now, and is left alone", place)
 	}
 	pids, err := postgres.Processes(place)

@@ -51,10 +51,7 @@ func TestRemoveRestored(t *testing.T) {
 	if err := pair.Undo(); err != nil {
 		t.Fatal(err)
 	}
-	opened, err := a.resource(openedCluster, data, pair.New)
-	if err != nil {
-		t.Fatal(err)
-	}
+	opened := recovery.Resource{Kind: openedCluster, ID: data, Details: r.Details}
 	for range 2 {
 		if err := (undoOpenedCluster{plainly}).Release(t.Context(), opened); err != nil {
 			t.Fatal(err)
@@ -113,7 +110,11 @@ func besideLive(t *testing.T) (a clusterArgs, pair exchange.Pair, r recovery.Res
 	if pair, err = exchange.Look(data, aside); err != nil {
 		t.Fatal(err)
 	}
-	old, err := pair.Old.MarshalText()
+	// Kept before a reboot, when their device was called otherwise.
+	was, next := pair.Old, pair.New
+	was.Device++
+	next.Device++
+	old, err := was.MarshalText()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func besideLive(t *testing.T) (a clusterArgs, pair exchange.Pair, r recovery.Res
 	}
 	a = clusterArgs{Data: data, Aside: aside, Major: tools.Major, Old: string(old)}
 	a.Address, a.Run = "postgres:///shop", "7c31"
-	if r, err = a.resource(restoredDirectory, aside, pair.New); err != nil {
+	if r, err = a.resource(restoredDirectory, aside, next); err != nil {
 		t.Fatal(err)
 	}
 	return a, pair, r

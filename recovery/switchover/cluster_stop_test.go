@@ -31,6 +31,7 @@ func TestStop_Revive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	id.Device++ // as it was called before a reboot
 	inode, err := id.MarshalText()
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func (a args) undescribed(pair exchange.Pair) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read which directories the backup does not describe: %w", err)
 	}
-	if id, err := exchange.Identify(pair.Beside); err != nil || id != pair.New {
+	if id, err := exchange.Identify(pair.Beside); err != nil || !id.Is(pair.New) {
 		return nil, nil
 	}
 	return strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00"), nil

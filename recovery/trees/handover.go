@@ -196,7 +196,7 @@ func (m moving) orRestored(ctx context.Context, env recovery.Env, err error) (mo
 	}
 	for _, path := range []string{m.tree(), m.from} {
 		switch at, err := exchange.Identify(path); {
-		case err == nil && at == m.which:
+		case err == nil && at.Is(m.which):
 			return m, nil
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return m, err
@@ -228,7 +228,7 @@ func (m moving) move() error {
 		return recovery.Errorf("choose another place with --scratch", "make a place for the restored %s: %w", m.Component, err)
 	}
 	switch at, err := exchange.Identify(m.tree()); {
-	case err == nil && at == m.which:
+	case err == nil && at.Is(m.which):
 		return syncNames(m.Place, filepath.Dir(m.Place))
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err

@@ -105,7 +105,7 @@ func (r record) undo() error {
 	kept.Beside = r.aside
 	id, err := exchange.Identify(r.aside)
 	switch {
-	case err == nil && id != r.pair.Old && id != r.pair.New:
+	case err == nil && !id.Is(r.pair.Old) && !id.Is(r.pair.New):
 		return r.stranger()
 	case err == nil:
 		return kept.Undo()
@@ -144,7 +144,7 @@ func (r record) fetch() error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", r.aside, err)
 	}
-	if id != r.pair.Old {
+	if !id.Is(r.pair.Old) {
 		return r.stranger()
 	}
 	return move(r.aside, r.pair.Beside)
@@ -334,7 +334,7 @@ func (keepRestored) Release(_ context.Context, r recovery.Resource) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look at %s: %w", rec.aside, err)
 	}
-	if err == nil && id == rec.pair.New {
+	if err == nil && id.Is(rec.pair.New) {
 		return recovery.Errorf("look for what was written to it, then remove it by hand",
 			"%s was open to its users, may hold what they wrote, and is kept", rec.aside).WithExit(recovery.Refused)
 	}

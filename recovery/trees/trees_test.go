@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -431,6 +432,79 @@ func TestExpire_writtenSince(t *testing.T) {
 		if err := expires(o.Old[0]); err != nil || says(aside) != "" {
 			t.Errorf("after it was taken out: %v", err)
 		}
+	}
+}
+
+// otherDevice is an identity as it was kept, where a device has another number by now.
+func otherDevice(id exchange.Identity) exchange.Identity {
+	id.Device++
+	return id
+}
+
+// What was kept before a reboot is of the same directories after it, whatever their device
+// is called then: it is gone on with, given back, removed.
+func TestSwap_afterReboot(t *testing.T) {
+	for name, acts := range map[string]func(t *testing.T, old recovery.Old, r recovery.Resource, live, aside string){
+		"gone on with": func(t *testing.T, _ recovery.Old, r recovery.Resource, live, aside string) {
+			rec, err := recordOf(r)
+			if err == nil {
+				err = rec.exchange()
+			}
+			if err != nil || says(live) != "new" || says(aside) != "old" {
+				t.Errorf("%v; live is %q, aside %q", err, says(live), says(aside))
+			}
+		},
+		"given back": func(t *testing.T, _ recovery.Old, r recovery.Resource, live, aside string) {
+			if err := (undo{}).Release(t.Context(), r); err != nil || says(live) != "old" || says(aside) != "new" {
+				t.Errorf("%v; live is %q, aside %q", err, says(live), says(aside))
+			}
+			if err := (keepRestored{}).Release(t.Context(), r); err == nil || !strings.Contains(err.Error(), aside+" was open to its users") {
+				t.Errorf("it is not told what is kept: %v", err)
+			}
+		},
+		"removed": func(t *testing.T, old recovery.Old, _ recovery.Resource, live, aside string) {
+			target, steps, err := New().(recovery.Expirer).Expire(recovery.SwitchContext{}, old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now, err := New().Identify(t.Context(), target, nil)
+			if differs := old.Identity.Differences(now); err != nil || len(differs) > 0 {
+				t.Errorf("it is another one: %q, %v", differs, err)
+			}
+			if _, err := (expire{}).Do(t.Context(), holdsNothing{}, steps[0]); err != nil || says(live) != "new" || says(aside) != "" {
+				t.Errorf("%v; live is %q, aside %q", err, says(live), says(aside))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			live, beside, aside := tree(t, filepath.Join(dir, "uploads"), "old"), tree(t, filepath.Join(dir, "tree"), "new"), filepath.Join(dir, "uploads.old-7c31")
+			for written := time.Now(); time.Since(written) < 2*tick; { // what is claimed now comes after what was written
+				runtime.Gosched()
+			}
+			pair, err := exchange.Look(live, beside)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pair.Old, pair.New = otherDevice(pair.Old), otherDevice(pair.New)
+			r, err := record{pair: pair, aside: aside}.resource(live)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, err := swap{}.Do(t.Context(), holdsNothing{}, recovery.NewStep("swap", swapName, "make it live", args{Component: "uploads", Path: live, Beside: beside, Aside: aside}))
+			if err != nil || len(o.Old) != 1 {
+				t.Fatalf("%+v, %v", o, err)
+			}
+			inode, err := pair.Old.MarshalText()
+			if err != nil {
+				t.Fatal(err)
+			}
+			old := o.Old[0]
+			old.Identity = maps.Clone(old.Identity)
+			old.Identity["inode"] = string(inode)
+			r.ID = live
+			acts(t, old, r, live, aside)
+		})
 	}
 }
 

@@ -122,7 +122,7 @@ func (p Place) live(env recovery.Env) bool {
 			continue
 		}
 		at, err := exchange.Identify(pair.Live)
-		return err == nil && at == pair.New
+		return err == nil && at.Is(pair.New)
 	}
 	return false
 }
