@@ -36,6 +36,7 @@ type resticEngine struct{ Options }
 func (resticEngine) Schema() recovery.Schema {
 	return recovery.Schema{Engine: Restic, Kind: recovery.Files, Outside: true, Keys: []recovery.Key{
 		{Name: "path", Doc: "the live directory, as its snapshots name it", Example: "/srv/shop/uploads"},
+		{Name: "host", Doc: "whose snapshots of it are meant, as restic names its hosts; without it those of all hosts, which is told where there are several", Example: "web1"},
 		{Name: "prefix", Doc: "where the repository lies in a copy; the copy itself if it is missing", Example: "restic/"},
 		{Name: "password", Doc: "a reference to the repository's password", Example: "${RESTIC_PASSWORD}"},
 	}}
@@ -115,13 +116,32 @@ func (e resticEngine) Survey(ctx context.Context, c recovery.Component, copy rec
 	if err := json.Unmarshal(out.Bytes(), &all); err != nil {
 		return s, fmt.Errorf("survey copy %s: read what restic says of its snapshots: %w", copy.Name, err)
 	}
+	host := c.Settings.Text("host")
 	for _, snap := range all {
-		if tree, ok := snap.holds(c.Settings.Text("path")); ok {
+		if tree, ok := snap.holds(c.Settings.Text("path")); ok && (host == "" || snap.Hostname == host) {
 			s.Backups = append(s.Backups, snap.backup(s, resticFacts{Form: resticForm, Repository: copy, Prefix: prefix, Snapshot: snap.ID, Path: tree}, ended[snap.ID]))
 		}
 	}
 	slices.SortFunc(s.Backups, older)
+	if hosts := hostsOf(s.Backups); len(hosts) > 1 {
+		s.Findings = append(s.Findings, recovery.Finding{Object: prefix + "config", Do: severalHosts,
+			Says: fmt.Sprintf("it holds snapshots of %s by %s, and the newest of any of them counts", cmp.Or(c.Settings.Text("path"), "one directory"), strings.Join(hosts, " and "))})
+	}
 	return s, nil
+}
+
+// severalHosts is what to do where more than one host has snapshots of a path.
+const severalHosts = "name the host whose tree is meant: host: in the component"
+
+// hostsOf are the hosts that have made some snapshots.
+func hostsOf(snapshots []recovery.Backup) (hosts []string) {
+	for _, b := range snapshots {
+		if host := b.Details["host"]; !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	slices.Sort(hosts)
+	return hosts
 }
 
 // resticEnds lists when each snapshot was stored, which was after its last file.
@@ -156,9 +176,15 @@ func (s resticSnapshot) backup(in recovery.Survey, f resticFacts, ended time.Tim
 	return b
 }
 
-// Resolve chooses a snapshot as a backup of any form is chosen.
+// Resolve chooses a snapshot as a backup of any form is chosen. Where several hosts have
+// snapshots of the tree it warns of which one's it is.
 func (e resticEngine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Want, store storage.Store) (recovery.Point, error) {
-	return engine{e.Options, Restic, recovery.Files}.Resolve(ctx, s, want, store)
+	p, err := engine{e.Options, Restic, recovery.Files}.Resolve(ctx, s, want, store)
+	if hosts := hostsOf(s.Backups); err == nil && len(hosts) > 1 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the snapshot is by %s, and the repository has others of this tree by %s: %s",
+			p.Backup.Details["host"], strings.Join(slices.DeleteFunc(hosts, func(h string) bool { return h == p.Backup.Details["host"] }), " and "), severalHosts))
+	}
+	return p, err
 }
 
 // resticArgs are what a restore is told.

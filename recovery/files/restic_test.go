@@ -121,6 +121,26 @@ func TestRestic(t *testing.T) {
 			if !strings.HasPrefix(waited, "credentials: ") || !strings.Contains(waited, "no key of the repository opens with ${PASS} (give ${PASS} the password of this repository, then try again)") {
 				t.Errorf("it waits for %s", waited)
 			}
+			// What another host has stored of a directory of that name is told, and left out
+			// where the component names its host.
+			host, err := os.Hostname()
+			if err != nil {
+				t.Fatal(err)
+			}
+			restic(t, c.repository, "/", "backup", "--host", "staging", dir)
+			s, err = e.Survey(t.Context(), tree, c.copy, c.store)
+			if err != nil || len(s.Backups) != 3 || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Says, "staging") || !strings.Contains(s.Findings[0].Do, "host:") {
+				t.Errorf("%+v, %v", s, err)
+			}
+			p, err = e.Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantLatest}, c.store)
+			if err != nil || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "the snapshot is by staging, and the repository has others of this tree by "+host+": name the host") {
+				t.Errorf("%q, %v", p.Warnings, err)
+			}
+			tree.Settings["host"] = []string{host}
+			s, err = e.Survey(t.Context(), tree, c.copy, c.store)
+			if err != nil || len(s.Backups) != 2 || len(s.Findings) != 0 {
+				t.Errorf("%+v, %v", s, err)
+			}
 			// Without the right password it is a finding, and nothing is chosen.
 			s, err = resticEngine("wrong").Survey(t.Context(), tree, c.copy, c.store)
 			if err != nil || len(s.Backups) > 0 || len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Says, "wrong password") || !strings.Contains(s.Findings[0].Do, "give ${PASS} the password") {

@@ -223,6 +223,10 @@ func TestCounting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	old := []unix.Timespec{{Sec: 1}, {Sec: 1}}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(live, "link"), old, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		t.Fatal(err)
+	}
 	write(live, "rewritten", "new!", moment.Add(10*time.Minute))
 	write(live, "d/new", "new", moment.Add(20*time.Minute))
 	write(restored, "gone/with its directory", "came back", before)
