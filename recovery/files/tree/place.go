@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"comeback/recovery"
@@ -65,7 +66,19 @@ func (p Place) Open() (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the tree: %w", err)
 	}
+	if folds(dir) {
+		return nil, recovery.Errorf("choose another place for scratch, with --scratch or $COMEBACK_SCRATCH", "make the tree: %s is on a file system that does not tell upper from lower case, where one file would come in the place of another", dir).WithExit(recovery.Refused)
+	}
 	return Open(dir)
+}
+
+// folds reports whether a directory is found under its name in capital letters, too. Of what
+// is written there nobody could tell whether it is another file or the same one again. A
+// variable for tests.
+var folds = func(dir string) bool {
+	info, err := os.Lstat(dir)
+	other, errOther := os.Lstat(filepath.Join(filepath.Dir(dir), strings.ToUpper(filepath.Base(dir))))
+	return err == nil && errOther == nil && os.SameFile(info, other)
 }
 
 // OpenLedger opens the ledger of a restore of that name, and removes from the tree what
