@@ -27,7 +27,7 @@ func watchDisks(ctx context.Context, b *book, o *backup.Options) error {
 		if err != nil {
 			return nil // opening it tells why
 		}
-		dir, device, ok := gather.DirectoryOf(place)
+		dir, device, ok := gather.DirectoryOf(ctx, place, directoryWithin)
 		if !ok || !live()[device] {
 			return nil
 		}
@@ -49,7 +49,7 @@ func askedDevices(ctx context.Context, b *book) map[uint64]bool {
 		asking.Go(func() { clusters[i] = askDirectory(ctx, b, c) })
 	}
 	asking.Wait()
-	return gather.LiveDevices(b.Runbook, b.secrets.Expand, slices.DeleteFunc(clusters, func(dir string) bool { return !gather.HasCluster(dir) }))
+	return gather.LiveDevices(ctx, b.Runbook, b.secrets.Expand, slices.DeleteFunc(clusters, func(dir string) bool { return !gather.HasCluster(dir) }), directoryWithin)
 }
 
 // askDirectory asks a live server for its data directory; empty where it does not answer, or

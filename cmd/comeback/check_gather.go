@@ -55,7 +55,7 @@ func (a *app) looks(b *book, canary bool, w *waits) (gather.Options, error) {
 	return gather.Options{Runbook: b.Runbook, Kept: backup.Keeping{System: b.System, Text: b.bytes, Signature: signature, Changed: changed(b.path)},
 		SHA256: b.source.SHA256, Unsigned: unsigned, InCopy: inCopy(b.path), Canary: canary, At: a.now(), Now: a.now, Home: home, Scratch: scratch,
 		Version: v, Build: v + " " + c, Engines: engines(), Switcher: func(c recovery.Component) (recovery.Switcher, bool) { return switcher(switched(c.Kind, c.With)) },
-		Open: opener(b.secrets), Survey: a.surveyAll, Skew: a.skew, Expand: b.secrets.Expand, Redact: a.redact, Waits: w.on, Progress: w.survey}, nil
+		Open: opener(b.secrets), Survey: a.surveyAll, Skew: a.skew, Expand: b.secrets.Expand, Redact: a.redact, Within: directoryWithin, Waits: w.on, Progress: w.survey}, nil
 }
 
 // skew is how far the clock of a copy is ahead of this host's; nil where it has none.

@@ -68,71 +68,145 @@ type Options struct {
 // not for this machine. Copies wait for none of the others.
 const atOnce = 8
 
+// askedAgain is how often a copy that is surveyed is asked whether it still answers.
+const askedAgain = time.Minute
+
 // Survey asks all engines about all copies, side by side. A copy that refuses
-// or does not answer is a Refusal and does not keep the others waiting; the
-// error is that of ctx.
+// or does not answer is a Refusal and does not keep the others waiting, nor does a directory
+// that answers no more while it is read; the error is that of ctx.
 func Survey(ctx context.Context, o Options) (Catalogue, error) {
-	type slot struct {
-		survey recovery.Survey
-		others []string
-		err    error
-		what   Progress
-	}
 	var slots []*slot
-	var wait sync.WaitGroup
 	for _, cp := range o.Copies {
-		gate := make(chan struct{}, atOnce)
-		open := sync.OnceValues(func() (storage.Store, error) {
+		r := &reading{Options: o, copy: cp, gate: make(chan struct{}, atOnce), gone: make(chan struct{})}
+		r.open = sync.OnceValues(func() (storage.Store, error) {
 			store, err := o.OpenStore(ctx, cp)
 			return neighbours.Once(store), err
 		})
+		var surveys sync.WaitGroup
 		for _, c := range o.Components {
 			for _, e := range For(c, o.Engines) {
 				if !cp.AsOf.IsZero() && e.Schema().Outside && c.With == "" {
 					continue // it would tell of what is there now
 				}
-				s := &slot{what: Progress{Copy: cp.Name, Component: c.Name, Engine: e.Schema().Engine, State: "reading"}}
+				s := &slot{reading: r, what: Progress{Copy: cp.Name, Component: c.Name, Engine: e.Schema().Engine, State: "reading"}, said: make(chan answer, 1)}
 				slots = append(slots, s)
-				wait.Go(func() {
-					gate <- struct{}{}
-					defer func() { <-gate }()
-					report(ctx, o.Progress, s.what)
-					store, err := open()
-					if err == nil && e.Schema().Outside {
-						err = presentOnly(e.Schema().Engine, cp, store)
-					}
-					if err == nil {
-						s.survey, err = e.Survey(ctx, c, cp, neighbours.See(c, store))
-						s.others = neighbours.Known(store, c.Claims.System).Systems()
-					}
-					s.err, s.what.State = err, "ok"
-					if err != nil {
-						s.what.State = "refused"
-					}
-					report(ctx, o.Progress, s.what)
-				})
+				surveys.Go(func() { s.said <- r.survey(ctx, c, e, s.what) })
 			}
 		}
-	}
-	ended := make(chan struct{})
-	go func() { wait.Wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-ctx.Done(): // a directory that has gone may answer nothing, not even that
-		return Catalogue{}, ctx.Err()
+		ended := make(chan struct{})
+		go func() { surveys.Wait(); close(ended) }()
+		go r.watch(ctx, ended)
 	}
 	cat := Catalogue{Neighbours: map[string][]string{}}
 	for _, s := range slots {
-		if len(s.others) > 0 {
-			cat.Neighbours[s.what.Copy] = s.others
+		a, err := s.wait(ctx)
+		if err != nil {
+			return Catalogue{}, err
 		}
-		if s.err != nil {
-			cat.Refusals = append(cat.Refusals, Refusal{Copy: s.what.Copy, Component: s.what.Component, Engine: s.what.Engine, Err: Explain(s.err, s.what.Copy)})
+		if len(a.others) > 0 {
+			cat.Neighbours[s.what.Copy] = a.others
+		}
+		if a.err != nil {
+			cat.Refusals = append(cat.Refusals, Refusal{Copy: s.what.Copy, Component: s.what.Component, Engine: s.what.Engine, Err: Explain(a.err, s.what.Copy)})
 			continue
 		}
-		cat.Surveys = append(cat.Surveys, s.survey)
+		cat.Surveys = append(cat.Surveys, a.survey)
 	}
 	return cat, ctx.Err()
+}
+
+// slot is one survey of a catalogue.
+type slot struct {
+	*reading
+	what Progress
+	said chan answer
+}
+
+// answer is what came of a survey.
+type answer struct {
+	survey recovery.Survey
+	others []string
+	err    error
+}
+
+// wait gives the answer, or why the copy gives none. The error is that of ctx: a directory that
+// has gone may answer nothing, not even that.
+func (s *slot) wait(ctx context.Context) (answer, error) {
+	select {
+	case a := <-s.said:
+		return a, nil
+	case <-ctx.Done():
+		return answer{}, ctx.Err()
+	case <-s.gone:
+	}
+	select {
+	case a := <-s.said:
+		return a, nil
+	default:
+		s.what.State = "refused"
+		report(ctx, s.Progress, s.what)
+		return answer{err: s.why}, nil
+	}
+}
+
+// reading is a copy that is surveyed.
+type reading struct {
+	Options
+	copy recovery.Copy
+	open func() (storage.Store, error)
+	gate chan struct{}
+	// gone is closed when the copy answers no more, for the reason why.
+	gone chan struct{}
+	why  error
+}
+
+// survey asks one engine about one component.
+func (r *reading) survey(ctx context.Context, c recovery.Component, e recovery.Engine, what Progress) (a answer) {
+	r.gate <- struct{}{}
+	defer func() { <-r.gate }()
+	report(ctx, r.Progress, what)
+	store, err := r.open()
+	if err == nil && e.Schema().Outside {
+		err = presentOnly(e.Schema().Engine, r.copy, store)
+	}
+	if err == nil {
+		a.survey, err = e.Survey(ctx, c, r.copy, neighbours.See(c, store))
+		a.others = neighbours.Known(store, c.Claims.System).Systems()
+	}
+	if a.err, what.State = err, "ok"; err != nil {
+		what.State = "refused"
+	}
+	select {
+	case <-r.gone: // nobody waits for it
+	default:
+		report(ctx, r.Progress, what)
+	}
+	return a
+}
+
+// watch asks a directory again and again whether it answers, as long as surveys of it are under
+// way: what reads from a file server that has gone waits for ever, and hears of no limit. A
+// service's own limits tell of others.
+func (r *reading) watch(ctx context.Context, ended <-chan struct{}) {
+	again := time.NewTicker(askedAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		if store, err := r.open(); err != nil || !strings.HasPrefix(store.URL(), "file:") {
+			return
+		}
+		if _, err := r.OpenStore(ctx, r.copy); errors.Is(err, storage.ErrUnavailable) && ctx.Err() == nil {
+			r.why = err
+			close(r.gone)
+			return
+		}
+	}
 }
 
 // presentOnly refuses what reads a copy by its own means where that is to be read as it was.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"comeback/recovery"
@@ -67,5 +68,56 @@ func TestSurvey_manyOfASilentCopy(t *testing.T) {
 	})
 	if _, err := catalogue.Survey(ctx, o); !errors.Is(err, context.Canceled) || left.Load() != 0 {
 		t.Errorf("%v; %d components of the other copy were not looked at", err, left.Load())
+	}
+}
+
+// reads is an engine whose survey does not end in one copy before the test does.
+type reads struct {
+	recovery.Engine
+	silent chan struct{}
+}
+
+func (r reads) Survey(_ context.Context, c recovery.Component, cp recovery.Copy, _ storage.Store) (recovery.Survey, error) {
+	if cp.Name == "nas" {
+		<-r.silent
+	}
+	return recovery.Survey{Component: c.Name, Copy: cp.Name}, nil
+}
+
+// A directory that answers no more while it is read is refused, with what it says when it is
+// asked again, and the other copy is there. One that only takes its time is waited for.
+func TestSurvey_fallsSilent(t *testing.T) {
+	for name, gone := range map[string]bool{"its file server is gone": true, "it takes its time": false} {
+		t.Run(name, func(t *testing.T) {
+			store, err := storage.OpenDir(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				silent := make(chan struct{})
+				var asked atomic.Int32
+				cat, err := catalogue.Survey(t.Context(), catalogue.Options{
+					Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres}}, Copies: []recovery.Copy{{Name: "nas"}, {Name: "nearby"}},
+					Engines: []recovery.Engine{reads{dump.New(dump.Options{}), silent}},
+					OpenStore: func(_ context.Context, c recovery.Copy) (storage.Store, error) {
+						if c.Name == "nas" && asked.Add(1) == 4 {
+							if gone {
+								return nil, &storage.Error{Op: "open", Object: store.URL(), Kind: storage.ErrUnavailable, Says: "the directory has not answered"}
+							}
+							close(silent)
+						}
+						return store, nil
+					}})
+				if gone {
+					close(silent)
+				}
+				if err != nil || len(cat.Surveys) != map[bool]int{true: 1, false: 2}[gone] {
+					t.Fatalf("%+v, %v", cat, err)
+				}
+				if gone && (len(cat.Refusals) != 1 || cat.Refusals[0].Copy != "nas" || !errors.Is(cat.Refusals[0].Err, storage.ErrUnavailable)) {
+					t.Errorf("refused is %+v", cat.Refusals)
+				}
+			})
+		})
 	}
 }

@@ -2,6 +2,8 @@ package gather
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -47,6 +49,9 @@ type Options struct {
 	// Expand resolves the references in a text, Redact takes secrets out of one.
 	Expand func(text string) (string, error)
 	Redact func(text string) string
+	// Within is how long a directory of this host may take to answer at all: it may lie on a
+	// file server that has gone.
+	Within time.Duration
 	// Waits is told what is waited for, Progress how far a survey is.
 	Waits    func(format string, args ...any)
 	Progress func(catalogue.Progress)
@@ -76,7 +81,7 @@ func Look(ctx context.Context, o Options) (check.Evidence, error) {
 	wait.Wait()
 	holdLog(&e)
 	o.waiting(&e)
-	o.besideLive(&e)
+	o.besideLive(ctx, &e)
 	e.Room = roomIn(o.Scratch, e.Catalogue)
 	return e, ctx.Err()
 }
@@ -107,7 +112,7 @@ func (o Options) sideBySide(ctx context.Context, e *check.Evidence) error {
 		e.Copies = each(ctx, copies, copyWithin, o.copy, func(c recovery.Copy, err error) check.Copy { return check.Copy{Copy: c, Err: err} })
 	})
 	wait.Go(func() { e.Servers = o.servers(ctx) })
-	wait.Go(func() { e.Switches = o.switches() })
+	wait.Go(func() { e.Switches = o.switches(ctx) })
 	sources := make([]check.Source, len(e.Components))
 	for i, c := range e.Components {
 		if c.Kind != recovery.Postgres {
@@ -132,8 +137,13 @@ func each[Of any](ctx context.Context, all []Of, within time.Duration, look func
 	return seen
 }
 
-// source looks whether a component's source has changed.
+// source looks whether a component's source has changed, where that answers.
 func (o Options) source(ctx context.Context, c recovery.Component) check.Source {
+	for _, a := range devices(ctx, placesOf(c.Settings, o.Expand), o.Within) {
+		if _, silent := errors.AsType[*storage.Silent](a.Err); silent {
+			return check.Source{Err: fmt.Errorf("look at %s: %w", a.Of, a.Err)}
+		}
+	}
 	f, err := backup.Fingerprint(ctx, backup.Options{System: o.Runbook.System, Engines: o.Engines, Secret: o.Expand, Redact: o.Redact, Now: o.Now}, c)
 	return check.Source{Fingerprint: f, Err: err}
 }

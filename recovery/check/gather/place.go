@@ -11,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"comeback/recovery/check"
 	"comeback/recovery/room"
 	"comeback/runbooks"
+	"comeback/storage"
 )
 
 // The file systems that lie elsewhere, by the kernel's numbers.
@@ -82,17 +84,21 @@ func onThisHost(ctx context.Context, host string) bool {
 	})
 }
 
-// besideLive finds the copies that lie on a disk that holds live data.
-func (o Options) besideLive(e *check.Evidence) {
+// besideLive finds the copies that lie on a disk that holds live data. What does not answer is
+// no disk of this host: a copy that could not be opened is not asked again.
+func (o Options) besideLive(ctx context.Context, e *check.Evidence) {
 	var clusters []string
 	for _, s := range e.Servers {
 		if s.Free >= 0 { // its directory is this host's
 			clusters = append(clusters, s.DataDirectory)
 		}
 	}
-	live := LiveDevices(o.Runbook, o.Expand, clusters)
+	live := LiveDevices(ctx, o.Runbook, o.Expand, clusters, o.Within)
 	for i := range e.Copies {
-		if _, device, ok := DirectoryOf(e.Copies[i].URL); ok && e.Copies[i].Here && live[device] {
+		if !e.Copies[i].Here {
+			continue
+		}
+		if _, device, ok := DirectoryOf(ctx, e.Copies[i].URL, o.Within); ok && live[device] {
 			e.Copies[i].Beside = true
 		}
 	}
@@ -109,38 +115,53 @@ func HasCluster(dir string) bool {
 }
 
 // LiveDevices are the devices on which live data lie: clusters in these directories, and the
-// trees that a runbook names; expand resolves what their settings refer to.
-func LiveDevices(rb *runbooks.Runbook, expand func(string) (string, error), clusters []string) map[uint64]bool {
-	live := map[uint64]bool{}
-	see := func(path string) {
-		if _, err := os.Stat(path); err != nil || !filepath.IsAbs(path) {
-			return
-		}
-		if _, device, err := room.Free(path); err == nil {
-			live[device] = true
-		}
-	}
-	for _, dir := range clusters {
-		see(dir)
-	}
+// trees that a runbook names; expand resolves what their settings refer to. Each of them may
+// take so long to answer; on a file server that has gone none does.
+func LiveDevices(ctx context.Context, rb *runbooks.Runbook, expand func(string) (string, error), clusters []string, within time.Duration) map[uint64]bool {
+	all := slices.Clone(clusters)
 	for _, c := range rb.Components {
-		for _, key := range []string{"path", "paths", "data"} {
-			for _, text := range c.Settings[key] {
-				if p, err := expand(text); err == nil && p != "" {
-					see(p)
-				}
-			}
+		all = append(all, placesOf(c.Settings, expand)...)
+	}
+	live := map[uint64]bool{}
+	for _, a := range devices(ctx, all, within) {
+		if a.Err == nil && filepath.IsAbs(a.Of) {
+			live[a.Says] = true
 		}
 	}
 	return live
 }
 
-// DirectoryOf is the directory of a copy that is one, and the device that it lies on.
-func DirectoryOf(place string) (dir string, device uint64, ok bool) {
+// placesOf are the directories and files of this host that a component's settings name.
+func placesOf(settings map[string][]string, expand func(string) (string, error)) (all []string) {
+	for _, key := range []string{"path", "paths", "data"} {
+		for _, text := range settings[key] {
+			if p, err := expand(text); err == nil && p != "" {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// devices asks places that must be there for the devices that they lie on, side by side: on a
+// file server that has gone they answer nothing.
+func devices(ctx context.Context, places []string, within time.Duration) []storage.Answer[string, uint64] {
+	return storage.Each(ctx, places, within, func(_ context.Context, place string) (uint64, error) {
+		_, device, err := room.On(place)
+		return device, err
+	})
+}
+
+// DirectoryOf is the directory of a copy that is one, and the device that it lies on. It may
+// take so long to answer.
+func DirectoryOf(ctx context.Context, place string, within time.Duration) (dir string, device uint64, ok bool) {
 	u, err := url.Parse(place)
 	if err != nil || u.Scheme != "file" {
 		return "", 0, false
 	}
-	_, device, err = room.Free(u.Path)
-	return u.Path, device, err == nil
+	a := storage.Each(ctx, []string{u.Path}, within, func(_ context.Context, place string) (uint64, error) {
+		_, device, err := room.Free(place)
+		return device, err
+	})[0]
+	return u.Path, a.Says, a.Err == nil
 }

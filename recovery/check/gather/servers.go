@@ -11,6 +11,7 @@ import (
 	"comeback/recovery/plan"
 	"comeback/recovery/postgres"
 	"comeback/recovery/room"
+	"comeback/storage"
 )
 
 // servers asks the live servers, side by side.
@@ -45,10 +46,15 @@ func (o Options) server(ctx context.Context, c recovery.Component) check.Server 
 	if f, ok := walfile.Parse(s.Archived); ok && f.Kind == walfile.Segment && s.SegmentSize > 0 {
 		s.ArchivedLSN = walfile.Start(f.Number(s.SegmentSize), s.SegmentSize)
 	}
-	if HasCluster(s.DataDirectory) {
-		if free, _, err := room.Free(filepath.Join(s.DataDirectory, "pg_wal")); err == nil {
-			s.Free = free
+	free := storage.Each(ctx, []string{s.DataDirectory}, o.Within, func(_ context.Context, dir string) (int64, error) {
+		if !HasCluster(dir) {
+			return -1, nil
 		}
+		free, _, err := room.Free(filepath.Join(dir, "pg_wal"))
+		return free, err
+	})[0]
+	if free.Err == nil {
+		s.Free = free.Says
 	}
 	return s
 }

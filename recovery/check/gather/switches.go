@@ -1,7 +1,9 @@
 package gather
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -10,37 +12,55 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/execute"
 	"comeback/recovery/plan"
+	"comeback/storage"
 )
 
 // switches says of the components that a recovery switches what would refuse that, as far
 // as a look sees it that changes nothing. What this user may not see, whoever recovers may.
-func (o Options) switches() map[string]error {
+func (o Options) switches(ctx context.Context) map[string]error {
 	all := map[string]error{}
 	p := recovery.Plan{Production: o.Runbook.Production, Components: plan.Components(o.Runbook)}
 	var seen []recovery.Live
-	for _, c := range plan.Switched(o.Runbook) {
-		s, _ := o.Switcher(c)
-		f, ok := s.(recovery.Foreseer)
-		if !ok {
-			continue
-		}
-		l, err := f.Foresee(c, o.Expand)
+	for _, a := range storage.Each(ctx, o.foreseen(), o.Within, func(_ context.Context, f foreseen) (recovery.Live, error) { return f.Foresee(f.component, o.Expand) }) {
+		_, silent := errors.AsType[*storage.Silent](a.Err)
 		switch {
-		case errors.Is(err, fs.ErrPermission):
-		case err != nil:
-			all[c.Name] = err
+		case silent:
+			all[a.Of.component.Name] = &recovery.Error{What: fmt.Sprintf("its place: %v", a.Err), Hint: "look at the file server that it is mounted from", Err: a.Err}
+		case errors.Is(a.Err, fs.ErrPermission):
+		case a.Err != nil:
+			all[a.Of.component.Name] = a.Err
 		default:
-			seen, p.Targets = append(seen, l), append(p.Targets, l.Target)
+			seen, p.Targets = append(seen, a.Says), append(p.Targets, a.Says.Target)
 		}
 	}
-	for _, l := range seen {
+	refused := storage.InEach(ctx, seen, o.Within, func(_ context.Context, l recovery.Live) error {
 		one := p
 		one.Targets = append(slices.Clone(p.Targets), recovery.Target{ID: recovery.TargetID("scratch/" + l.Component), Scratch: true, Component: l.Component, BecomesLive: true,
 			Place: filepath.Join(l.Beside, "comeback-check", l.Component)})
-		if _, err := execute.CheckPlan(&one); err != nil && !errors.Is(err, fs.ErrPermission) {
-			all[l.Component] = err
+		_, err := execute.CheckPlan(&one)
+		return err
+	})
+	for i, err := range refused {
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			all[seen[i].Component] = err
 		}
 	}
 	maps.Copy(all, plan.RefusedSwitches(o.Runbook))
+	return all
+}
+
+// foreseen is a component of which it can be told what would refuse its switch.
+type foreseen struct {
+	recovery.Foreseer
+	component recovery.Component
+}
+
+func (o Options) foreseen() (all []foreseen) {
+	for _, c := range plan.Switched(o.Runbook) {
+		s, _ := o.Switcher(c)
+		if f, ok := s.(recovery.Foreseer); ok {
+			all = append(all, foreseen{f, c})
+		}
+	}
 	return all
 }
