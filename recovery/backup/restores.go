@@ -37,15 +37,17 @@ type RestoresOptions struct {
 type Restores struct {
 	o  RestoresOptions
 	by string
-	// said is what each copy was told last, and when all were.
+	// said is what each copy was told last, at when all were; zero where one could not be.
 	said map[string][]string
 	at   time.Time
+	// leased is until when each copy leaves alone what it was told of, by IDs.
+	leased map[string]map[string]time.Time
 }
 
 // NewRestores says nothing yet.
 func NewRestores(o RestoresOptions) *Restores {
 	by := sha256.Sum256([]byte(o.Host + "\n" + o.State))
-	return &Restores{o: o, by: hex.EncodeToString(by[:4]), said: map[string][]string{}}
+	return &Restores{o: o, by: hex.EncodeToString(by[:4]), said: map[string][]string{}, leased: map[string]map[string]time.Time{}}
 }
 
 // Say says it where it is new, or was said a while ago. It gives the copies that could
@@ -63,15 +65,33 @@ func (r *Restores) Say(ctx context.Context, points []recovery.Point) map[string]
 	}
 	ctx, cancel := context.WithTimeout(ctx, restoringTime)
 	defer cancel()
+	until := now.UTC().Add(RestoringLasts)
+	all := r.lease(of, now, until)
 	failed := InEach(ctx, r.copies(of), r.o.OpenStore, func(ctx context.Context, name string, s storage.Store) error {
-		return KeepRestoring(ctx, s, Restoring{System: p.System, Run: p.Run, Host: r.o.Host, Backups: of[name], Until: now.UTC().Add(RestoringLasts)}, r.by)
+		return KeepRestoring(ctx, s, Restoring{System: p.System, Run: p.Run, Host: r.o.Host, Backups: all[name], Until: until}, r.by)
 	})
-	// What it restored from before it was amended stays until its lease has ended: the
-	// step that reads it may be at work.
-	if r.said = of; len(failed) == 0 {
-		r.at = now
+	r.said, r.at = of, now
+	if len(failed) > 0 {
+		r.at = time.Time{}
 	}
 	return failed
+}
+
+// lease gives what each copy is to leave alone: what the run restores from it now, and what it
+// did before it was amended, until that lease has ended. The step that reads it may be at work.
+func (r *Restores) lease(of map[string][]string, now, until time.Time) map[string][]string {
+	all := map[string][]string{}
+	for name, ids := range of {
+		if r.leased[name] == nil {
+			r.leased[name] = map[string]time.Time{}
+		}
+		for _, id := range ids {
+			r.leased[name][id] = until
+		}
+		maps.DeleteFunc(r.leased[name], func(_ string, until time.Time) bool { return !until.After(now) })
+		all[name] = slices.Sorted(maps.Keys(r.leased[name]))
+	}
+	return all
 }
 
 func (r *Restores) copies(of map[string][]string) []recovery.Copy {

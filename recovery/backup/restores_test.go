@@ -2,7 +2,9 @@ package backup_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/backup"
 	"comeback/storage"
+	"comeback/storagetest"
 )
 
 // A run says in each copy what it restores from it: once, again when that changes or an hour
@@ -64,6 +67,35 @@ func TestRestores(t *testing.T) {
 		if failed := r.Say(t.Context(), points); len(failed) > 0 || opened.Load() > 1 || (opened.Load() == 1) != step.told || held() != 1 {
 			t.Errorf("step %d: asked %d copies, %d say it, %v", i, opened.Load(), held(), failed)
 		}
+	}
+	// What it restored from before it was amended stays for as long as it was said to.
+	told := func() (r backup.Restoring) {
+		t.Helper()
+		for _, key := range storagetest.Keys(t, store, "comeback/restoring/shop/") {
+			if err := json.Unmarshal([]byte(storagetest.Read(t, store, key)), &r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return r
+	}
+	points[0].Backup.ID = "base/3"
+	r.Say(t.Context(), points)
+	if got := told().Backups; !slices.Equal(got, []string{"base/1", "base/2", "base/3"}) {
+		t.Errorf("amended, it restores %q", got)
+	}
+	now = now.Add(backup.RestoringLasts)
+	r.Say(t.Context(), points)
+	if got := told().Backups; !slices.Equal(got, []string{"base/3"}) {
+		t.Errorf("after that lease it restores %q", got)
+	}
+	// A copy that is away when the run is amended is told when it is there again.
+	reached, points[0].Backup.ID = away, "base/4"
+	if failed := r.Say(t.Context(), points); len(failed) != 1 {
+		t.Errorf("a copy that is away: %v", failed)
+	}
+	reached, now = nil, now.Add(time.Minute)
+	if failed := r.Say(t.Context(), points); len(failed) > 0 || !slices.Contains(told().Backups, "base/4") {
+		t.Errorf("there again, it was told of %q, %v", told().Backups, failed)
 	}
 	if r.End(t.Context()); held() != 0 {
 		t.Error("it is said that a run restores which has ended")
