@@ -52,6 +52,9 @@ type Manifest struct {
 	TableDigest string        `json:"table_digest,omitempty"`
 	// Lost are tables that have far fewer rows than before, for as long as they do.
 	Lost []LostRows `json:"lost,omitempty"`
+	// LastCounted is, of a backup whose own rows could not be counted, what the last one before
+	// it had whose were: the next one is compared with that.
+	LastCounted *CountedRows `json:"last_counted,omitempty"`
 	// Snapshot, of a base backup, is what Tables were read in, SnapshotAt where the
 	// log was then, after Start. A moment in the log after it is held against Tables
 	// by what the log says of the transactions that the snapshot does not see.
@@ -104,12 +107,30 @@ type TableRecord struct {
 // LostRows is a table that has far fewer rows than it had.
 type LostRows struct {
 	Table string `json:"table"`
-	// Had is how many rows it had in the last backup before Since, and Has how many it has now.
-	// Since is the ID of the first that has fewer, At when that was begun.
+	// Had is how many rows it had in the last backup before Since in which they were counted,
+	// HadAt when that was begun, zero where an older version has not said it. Has is how many it
+	// has now, or had when they were counted last. Since is the ID of the first that has fewer,
+	// At when that was begun.
 	Had   int64     `json:"had,string"`
+	HadAt time.Time `json:"had_at,omitzero"`
 	Has   int64     `json:"has,string"`
 	Since string    `json:"since"`
 	At    time.Time `json:"at"`
+}
+
+// CountedRows are the tables of a backup, and when that was begun.
+type CountedRows struct {
+	At     time.Time     `json:"at"`
+	Tables []TableRecord `json:"tables"`
+}
+
+// Counted is what is known of the rows of its tables: those of the backup itself or, where
+// they could not be counted, of the last one before it.
+func (m Manifest) Counted() CountedRows {
+	if m.Tables == nil && m.LastCounted != nil {
+		return *m.LastCounted
+	}
+	return CountedRows{m.Begun, m.Tables}
 }
 
 // Took is how long the backup took.

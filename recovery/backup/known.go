@@ -70,7 +70,7 @@ func Know(ctx context.Context, s storage.Store, before Remembered) (Knowledge, e
 			continue
 		}
 		if settled++; r.err == nil {
-			r.Tables = nil
+			r.Tables, r.LastCounted = nil, nil
 			k.Manifests = append(k.Manifests, r.Manifest)
 			k.Remember[r.object.Key] = RememberedManifest{r.object.Revision, r.Manifest}
 		}

@@ -235,28 +235,41 @@ func readManifest(ctx context.Context, s storage.Store, o storage.Object) (recov
 	return recovery.DecodeManifest(b)
 }
 
-// newest is the manifest of the newest backup of a sort, nil where none can be read or it
-// is another system's, and its stamp. The manifest tells how much is to be expected, and
-// nothing depends on it.
-func newest(ctx context.Context, s storage.Store, system string, c recovery.Component, sort string) (m *recovery.Manifest, stamp string) {
-	var last storage.Object
-	for o, err := range s.List(ctx, manifests+c.Name+"/") {
-		if err != nil {
-			return nil, ""
+// mostPassedOver is how many manifests that cannot be used are passed over for one that can.
+const mostPassedOver = 4
+
+// newest is the manifest of the newest backup of a sort, and the stamp of the last one that is
+// listed. One that cannot be read, or is another system's, is passed over for the one before
+// it. m is nil where there is none; err says why where there are some. The manifest tells how
+// much is to be expected, and which rows were lost before.
+func newest(ctx context.Context, s storage.Store, system string, c recovery.Component, sort string) (m *recovery.Manifest, stamp string, err error) {
+	suffix := "-" + sort + ".json"
+	var all []storage.Object
+	for o, failed := range s.List(ctx, manifests+c.Name+"/") {
+		if err = failed; err != nil {
+			break // those before it are as good as any
 		}
-		if strings.HasSuffix(o.Key, "-"+sort+".json") && o.Size <= maxManifest {
-			last = o
+		if strings.HasSuffix(o.Key, suffix) && o.Size <= maxManifest {
+			all = append(all, o)
 		}
 	}
-	if last.Key == "" {
-		return nil, ""
+	if len(all) == 0 {
+		return nil, "", err
 	}
-	stamp = strings.TrimSuffix(path.Base(last.Key), "-"+sort+".json")
-	found, err := readManifest(ctx, s, last)
-	if err != nil || found.System != system && found.System != "" && !slices.Contains(c.Claims.Formerly, found.System) {
-		return nil, stamp
+	stamp = strings.TrimSuffix(path.Base(all[len(all)-1].Key), suffix)
+	for n, o := range slices.Backward(all) {
+		found, failed := readManifest(ctx, s, o)
+		switch {
+		case failed != nil:
+			err = failed
+		case found.System == system || found.System == "" || slices.Contains(c.Claims.Formerly, found.System):
+			return &found, stamp, nil
+		}
+		if ctx.Err() != nil || len(all)-n > mostPassedOver {
+			break
+		}
 	}
-	return &found, stamp
+	return nil, stamp, err
 }
 
 // stampOf is the stamp of a backup that begins: its second, or the next one that no

@@ -196,7 +196,7 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	defer func() { err = errors.Join(err, leave()) }()
 	cleared := clearUnfinished(ctx, fan, j.component.Name, holder{o.Host, o.Place, o.System}, o.Now())
 	begun := o.Now().UTC()
-	last, lastStamp := newest(ctx, fan, o.System, j.component, j.sort)
+	last, lastStamp, unread := newest(ctx, fan, o.System, j.component, j.sort)
 	stamp := stampOf(begun, lastStamp)
 	meter := o.Watch(j.component.Name, j.sort, last)
 	known := recovery.Manifest{Format: recovery.ManifestFormat, System: o.System, Component: j.component.Name, Kind: j.component.Kind, Engine: j.engine.Schema().Engine,
@@ -239,7 +239,10 @@ func capture(ctx context.Context, o Options, j job, fan *storage.Fan) (m recover
 	}
 	m.System, m.Component, m.Kind = o.System, j.component.Name, j.component.Kind
 	m.Begun, m.Ended, m.Objects, m.Host, m.By = begun, o.Now().UTC(), recorded.objects, o.Host, o.By
-	m.Lost = lostRows(last, m)
+	lose(last, &m)
+	if last == nil && unread != nil && m.Tables != nil {
+		m.Remarks = append(m.Remarks, "which tables have lost rows is not known, nothing can be read of the backups before: "+unread.Error())
+	}
 	m.Runbook, m.Remarks = o.digest(), slices.Concat(m.Remarks, lostAnew(m), cleared, among)
 	// From here on the backup is whole, whatever happens.
 	if err := putManifest(ctx, fan, stamp, j.sort, m); err != nil {

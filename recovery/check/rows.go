@@ -40,11 +40,11 @@ func (j *judge) rows(c recovery.Component, cp Copy, s recovery.Survey) {
 }
 
 // emptied reports whether a table that has lost rows had done so before, not long ago, and
-// had them again.
+// had them again: a backup that was compared with one from before that loss tells of it anew.
 func emptied(of []recovery.Manifest, newest recovery.Manifest, l recovery.LostRows) bool {
 	return slices.ContainsFunc(of, func(m recovery.Manifest) bool {
 		return newest.Begun.Sub(m.Begun) < lossHabit && slices.ContainsFunc(m.Lost, func(before recovery.LostRows) bool {
-			return before.Table == l.Table && before.Since != l.Since
+			return before.Table == l.Table && before.Since != l.Since && (l.HadAt.IsZero() || l.HadAt.After(before.At))
 		})
 	})
 }

@@ -3,6 +3,7 @@ package check_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"comeback/recovery"
 	"comeback/recovery/check"
@@ -40,5 +41,12 @@ func TestJudge_rows(t *testing.T) {
 	manifests[1].Begun = e.At.AddDate(0, -3, 0)
 	if got := found(e, "rows/"); len(got) != 1 {
 		t.Errorf("of what was emptied once, months ago, found %+v", got)
+	}
+	manifests[1].Begun, manifests[1].Lost[0].At = e.At.AddDate(0, 0, -5), manifests[5].Begun.AddDate(0, 0, -1)
+	lost := &manifests[5].Lost[1]
+	for hadAt, findings := range map[time.Time]int{manifests[5].Begun.AddDate(0, 0, -2): 1, manifests[5].Begun.Add(-time.Hour): 0} {
+		if lost.HadAt = hadAt; len(found(e, "rows/")) != findings {
+			t.Errorf("of what a backup from %v had, found %+v", hadAt, found(e, "rows/"))
+		}
 	}
 }
