@@ -71,7 +71,7 @@ func TestLook(t *testing.T) {
 		}) {
 			t.Errorf("sessions %+v", l.Sessions)
 		}
-		if len(l.Others) != 2 || l.Others[0].Name != "ledger" || l.Others[0].Size <= 0 {
+		if len(l.Others) != 2 || l.Others[0].Name != "ledger" || l.Others[0].Size <= 0 || l.Others[0].Bare || l.Others[1].Name != "postgres" || !l.Others[1].Bare {
 			t.Errorf("others %+v", l.Others)
 		}
 		if len(l.Slots) != 1 || l.Slots[0].Name != "standby" || l.Slots[0].Kind != "physical" {
@@ -120,6 +120,18 @@ func TestLook(t *testing.T) {
 			return strings.Contains(u.What, "sessions") && u.Needs == "pg_read_all_stats"
 		}) {
 			t.Errorf("unknown %+v", l.Unknown)
+		}
+	})
+	t.Run("with something in the database postgres", func(t *testing.T) {
+		for _, grows := range [][]string{{"vacuum analyze"}, {"create table kept as select repeat('x', 100) from generate_series(1, 10000)"}} {
+			run(t, root, grows...)
+			l, err := live.Look(ctx, s.Layout.URL("postgres", "shop"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := l.Others[1]; n.Name != "postgres" || n.Bare != (grows[0] == "vacuum analyze") {
+				t.Errorf("after %s: %+v", grows[0], n)
+			}
 		}
 	})
 	t.Run("one that lets nobody in", func(t *testing.T) {

@@ -75,10 +75,16 @@ func rows[T any](ctx context.Context, tx pgx.Tx, query string, args ...any) ([]T
 	return pgx.CollectRows(found, pgx.RowToStructByPos[T])
 }
 
+// grown is how much larger than template0 a database may be in which nobody keeps anything,
+// by the statistics and maps of its catalogs.
+const grown = 512 << 10
+
 func (l *looker) others(ctx context.Context, tx pgx.Tx) (err error) {
-	l.Others, err = rows[Neighbour](ctx, tx, `select datname::text, oid,
-			case when has_database_privilege(oid, 'connect') or pg_has_role(current_user, 'pg_read_all_stats', 'usage') then pg_database_size(oid) else -1 end
-		from pg_database where oid <> $1 and not datistemplate order by 1`, l.OID)
+	l.Others, err = rows[Neighbour](ctx, tx, `
+		with sized as (select datname, oid, datistemplate, case when has_database_privilege(oid, 'connect') or pg_has_role(current_user, 'pg_read_all_stats', 'usage') then pg_database_size(oid) else -1 end as size
+			from pg_database where datname = 'template0' or oid <> $1 and not datistemplate)
+		select datname::text, oid, size, datname = 'postgres' and size >= 0 and size <= coalesce((select t.size from sized t where t.datname = 'template0'), -1) + $2
+		from sized where oid <> $1 and not datistemplate order by 1`, l.OID, int64(grown))
 	return err
 }
 

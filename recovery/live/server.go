@@ -91,6 +91,8 @@ type Neighbour struct {
 	OID  uint32 `json:"oid"`
 	// Size is -1 where this role may not know it.
 	Size int64 `json:"size,string"`
+	// Bare says that it is the database postgres, about as small as initdb has made it.
+	Bare bool `json:"bare,omitempty"`
 }
 
 // Sessions are sessions that look alike, others than ours.

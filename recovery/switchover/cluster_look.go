@@ -150,7 +150,7 @@ func clusterEffects(c recovery.Component, s live.Server) recovery.Effects {
 	e := recovery.Effects{Target: []string{fmt.Sprintf("%s, %s, primary, system %s, timeline %d, %s, %s", s.Host, s.Data, s.SystemIdentifier, s.Timeline,
 		recovery.FormatCount(len(s.Others)+1, "database"), recovery.FormatCount(sessions, "session"))}}
 	for _, n := range s.Others {
-		if n.Name == "postgres" {
+		if n.Bare {
 			continue
 		}
 		size := "of a size that this role may not know"
