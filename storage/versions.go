@@ -37,6 +37,9 @@ type Version struct {
 	// Latest says that it is what the store gives, or does not give, to who asks for
 	// the key alone. Of versions of the same second nothing else tells.
 	Latest bool
+	// Tied says that a version and a mark of deletion have its time and that the store does
+	// not tell which of them came first: where neither is Latest, nothing else does.
+	Tied bool
 	// Unversioned says that it is from a time in which the store kept no
 	// versions: whatever was before it is not known.
 	Unversioned bool

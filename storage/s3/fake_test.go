@@ -518,6 +518,55 @@ func TestFake_VersionPages(t *testing.T) {
 	}
 }
 
+// Versions of one second are in the order in which the service writes them, also where one of
+// them is a mark of deletion; where it writes the marks apart, that is not known.
+func TestFake_VersionsOfASecond(t *testing.T) {
+	record := func(kind, id string, second int, latest bool) string {
+		return fmt.Sprintf(`<%[1]s><Key>a</Key><VersionId>%s</VersionId><IsLatest>%v</IsLatest><LastModified>2026-11-29T23:20:0%dZ</LastModified></%[1]s>`, kind, id, latest, second)
+	}
+	newer, mark, older := record("Version", "v2", 5, true), record("DeleteMarker", "mark", 1, false), record("Version", "v1", 1, false)
+	for name, c := range map[string]struct {
+		list string
+		want []string // the versions, the newest first; those that are tied with a star
+		then []string // what was there after that second
+	}{
+		"deleted at once":                    {newer + mark + older, []string{"v2", "mark", "v1"}, nil},
+		"stored at once":                     {newer + older + mark + record("Version", "v0", 0, false), []string{"v2", "v1", "mark", "v0"}, []string{"v1"}},
+		"deleted at once, the marks apart":   {newer + older + mark, []string{"v2", "v1*", "mark*"}, []string{"v1"}},
+		"the marks before":                   {mark + newer + older, []string{"v2", "mark*", "v1*"}, nil},
+		"deleted at once, by the SDK":        {newer + mark + older + "<!-- -->", []string{"v2", "v1*", "mark*"}, []string{"v1"}},
+		"in another second":                  {newer + older + record("DeleteMarker", "mark", 2, false), []string{"v2", "mark", "v1"}, nil},
+		"the mark is the newest":             {record("Version", "v1", 1, false) + record("DeleteMarker", "mark", 1, true), []string{"mark*", "v1*"}, nil},
+		"an upload in parts that ended last": {newer + record("Version", "parts", 1, false) + record("Version", "v1", 2, false), []string{"v2", "v1", "parts"}, []string{"v1"}},
+	} {
+		s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, `<ListVersionsResult><Name>backups</Name><IsTruncated>false</IsTruncated>`+c.list+`</ListVersionsResult>`)
+		}), s3.Options{})
+		versions, _ := storage.As[storage.Versioner](s)
+		var got []string
+		for v, err := range versions.Versions(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, v.Version+map[bool]string{true: "*"}[v.Tied])
+		}
+		past, err := storage.AsOf(s, time.Date(2026, 11, 29, 23, 20, 4, 0, time.UTC))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var then []string
+		for o, err := range past.List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			then = append(then, o.Version)
+		}
+		if !slices.Equal(got, c.want) || !slices.Equal(then, c.then) {
+			t.Errorf("%s: %q, and then %q; want %q, and then %q", name, got, then, c.want, c.then)
+		}
+	}
+}
+
 // TestFake_EndlessLists gets lists that say that they go on and not from where, or from
 // where they were: they are neither taken for whole nor read for ever.
 func TestFake_EndlessLists(t *testing.T) {

@@ -44,11 +44,15 @@ func readsPages(stall time.Duration) func(*s3.Options) {
 }
 
 // pages are how answers are read, by the name of what was asked.
-var pages = map[string]func(*document, []byte) any{"ListObjectsV2": readObjects, "ListObjectVersions": readVersions}
+var pages = map[string]func(*document, []byte) (page any, deletions []bool){"ListObjectsV2": readObjects, "ListObjectVersions": readVersions}
+
+// deletionsOf is a page of versions' metadata: which of its records are marks of deletion, in
+// their order. The SDK has them apart, and tells none.
+type deletionsOf struct{}
 
 // pageReader stands in the place of what reads an answer in the SDK.
 type pageReader struct {
-	read  func(*document, []byte) any
+	read  func(*document, []byte) (page any, deletions []bool)
 	stall time.Duration
 	sdk   middleware.DeserializeMiddleware
 }
@@ -78,8 +82,9 @@ func (p *pageReader) HandleDeserialize(ctx context.Context, in middleware.Deseri
 	_, broken := io.Copy(&text, io.LimitReader(body, largestPage))
 	if broken == nil && text.Len() < largestPage {
 		d, root := readDocument(text.Bytes())
-		if result := p.read(d, root); d.ends() {
-			out.Result = result
+		if page, deletions := p.read(d, root); d.ends() {
+			out.Result = page
+			metadata.Set(deletionsOf{}, deletions)
 			response.Body.Close() // it was read to its end
 			return out, metadata, nil
 		}
@@ -213,7 +218,7 @@ func (d *document) boolean(name []byte) *bool {
 }
 
 // readObjects reads a ListBucketResult, the answer to ListObjectsV2.
-func readObjects(d *document, root []byte) any {
+func readObjects(d *document, root []byte) (any, []bool) {
 	out := &s3.ListObjectsV2Output{}
 	d.each(root, func(name []byte) {
 		switch string(name) {
@@ -233,12 +238,13 @@ func readObjects(d *document, root []byte) any {
 			d.other(name, "Name", "IsTruncated", "NextContinuationToken", "EncodingType", "Contents")
 		}
 	})
-	return out
+	return out, nil
 }
 
 // readVersions reads a ListVersionsResult, the answer to ListObjectVersions.
-func readVersions(d *document, root []byte) any {
+func readVersions(d *document, root []byte) (any, []bool) {
 	out := &s3.ListObjectVersionsOutput{}
+	var deletions []bool
 	d.each(root, func(name []byte) {
 		switch string(name) {
 		case "Name":
@@ -253,10 +259,12 @@ func readVersions(d *document, root []byte) any {
 			out.EncodingType = types.EncodingType(d.text(name))
 		case "Version":
 			r := d.record(name)
+			deletions = append(deletions, false)
 			out.Versions = append(out.Versions, types.ObjectVersion{Key: told(r, hasKey, &r.key), ETag: told(r, hasETag, &r.etag), VersionId: told(r, hasVersion, &r.version),
 				Size: told(r, hasSize, &r.size), LastModified: told(r, hasModified, &r.modified), IsLatest: told(r, hasLatest, &r.latest)})
 		case "DeleteMarker":
 			r := d.record(name)
+			deletions = append(deletions, true)
 			out.DeleteMarkers = append(out.DeleteMarkers, types.DeleteMarkerEntry{Key: told(r, hasKey, &r.key), VersionId: told(r, hasVersion, &r.version),
 				LastModified: told(r, hasModified, &r.modified), IsLatest: told(r, hasLatest, &r.latest)})
 		case "CommonPrefixes":
@@ -273,5 +281,5 @@ func readVersions(d *document, root []byte) any {
 			d.other(name, "Name", "IsTruncated", "NextKeyMarker", "NextVersionIdMarker", "EncodingType", "Version", "DeleteMarker", "CommonPrefixes")
 		}
 	})
-	return out
+	return out, deletions
 }

@@ -63,9 +63,12 @@ func touches(r types.LifecycleRule, prefix string) bool {
 	return strings.HasPrefix(of, prefix) || strings.HasPrefix(prefix, of)
 }
 
-// Versions asks for pages while others are consumed. The service gives versions and
-// marks of deletion apart; of one key they are put together by their times, and a version
-// that a service repeats comes once.
+// Versions asks for pages while others are consumed. Of one key versions and marks of
+// deletion are put together by their times, which are whole seconds in a list, and within one
+// by the order in which the service writes them; where it writes them apart, that is not
+// known. A time counts for more than that order, because the service's own is by it: of an
+// object that came in parts S3 takes, in both, when its upload began, whatever was stored
+// before it ended. A version that a service repeats comes once.
 func (s *store) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
 	return func(yield func(storage.Version, error) bool) {
 		var same []storage.Version // of the key whose versions may go on on the next page
@@ -119,7 +122,7 @@ func marker(page *s3.ListObjectVersionsOutput) string {
 	return key
 }
 
-// versionsOf gathers a page, in the order of the keys.
+// versionsOf gathers a page, in the order of the keys, and of each in the page's own.
 func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version, error) {
 	var all []storage.Version
 	add := func(key, etag, id *string, size *int64, modified *time.Time, latest *bool, deleted bool) error {
@@ -135,18 +138,66 @@ func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version
 			Key: name, Size: aws.ToInt64(size), Modified: aws.ToTime(modified).UTC(), Revision: revision(etag), Version: aws.ToString(id)}})
 		return nil
 	}
-	for _, v := range page.Versions {
-		if err := add(v.Key, v.ETag, v.VersionId, v.Size, v.LastModified, v.IsLatest, false); err != nil {
-			return nil, err
-		}
+	versions, marks := page.Versions, page.DeleteMarkers
+	deletions, told := page.ResultMetadata.Get(deletionsOf{}).([]bool)
+	if !told {
+		deletions = append(make([]bool, len(versions)), slices.Repeat([]bool{true}, len(marks))...)
 	}
-	for _, m := range page.DeleteMarkers {
-		if err := add(m.Key, nil, m.VersionId, nil, m.LastModified, m.IsLatest, true); err != nil {
+	for _, deleted := range deletions {
+		var err error
+		if deleted {
+			m := marks[0]
+			marks = marks[1:]
+			err = add(m.Key, nil, m.VersionId, nil, m.LastModified, m.IsLatest, true)
+		} else {
+			v := versions[0]
+			versions = versions[1:]
+			err = add(v.Key, v.ETag, v.VersionId, v.Size, v.LastModified, v.IsLatest, false)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
 	slices.SortStableFunc(all, func(a, b storage.Version) int { return cmp.Compare(a.Key, b.Key) })
+	if apart(deletions) {
+		tie(all)
+	}
 	return all, nil
+}
+
+// apart reports whether a page has its versions and its marks of deletion one after the
+// other, so that its order tells nothing of which came first.
+func apart(deletions []bool) bool {
+	changes := 0
+	for i := range deletions {
+		if i > 0 && deletions[i] != deletions[i-1] {
+			changes++
+		}
+	}
+	return changes == 1
+}
+
+// tie finds the versions that have the time of a mark of deletion of their key.
+func tie(all []storage.Version) {
+	type moment struct {
+		key string
+		at  int64
+	}
+	of := func(v storage.Version) moment { return moment{v.Key, v.Modified.UnixNano()} }
+	tied := map[moment]bool{} // of each mark, whether a version has its time
+	for _, v := range all {
+		if v.Deleted {
+			tied[of(v)] = false
+		}
+	}
+	for _, v := range all {
+		if _, marked := tied[of(v)]; marked && !v.Deleted {
+			tied[of(v)] = true
+		}
+	}
+	for i, v := range all {
+		all[i].Tied = tied[of(v)]
+	}
 }
 
 // yieldKey yields the versions of one key, the newest first, which the service names.

@@ -88,6 +88,8 @@ type facts struct {
 	Overwritten int64 `json:"overwritten,string,omitempty"`
 	Removed     int64 `json:"removed,string,omitempty"`
 	Added       int64 `json:"added,string,omitempty"`
+	// Doubts are keys of which it is not known what was current at the moment.
+	Doubts doubts `json:"doubts,omitzero"`
 	// Listing is the digest of what was current at the moment, where it is kept for the
 	// restore.
 	Listing string `json:"listing,omitempty"`
@@ -96,6 +98,9 @@ type facts struct {
 // count adds a key to what is known of the moment and since, and gives what was current.
 func (f *facts) count(h history) *storage.Object {
 	then, now := h.at(f.Moment), h.now()
+	if why := h.doubt(f.Moment); why != "" {
+		f.Doubts.add(fmt.Sprintf("the key %s: %s", tree.Show(h[0].Key), why))
+	}
 	if then != nil {
 		f.Files++
 		f.Bytes += then.Size
@@ -225,8 +230,10 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 	if f.Hidden && want.Kind == recovery.WantTime {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("whether a rule of %s removes versions is not known (allow s3:GetLifecycleConfiguration): what one has removed looks as if it had not been there", store.URL()))
 	}
-	if says := unfit.warning(); says != "" {
-		p.Warnings = append(p.Warnings, says)
+	for _, says := range []string{unfit.warning(), f.Doubts.warning()} {
+		if says != "" {
+			p.Warnings = append(p.Warnings, says)
+		}
 	}
 	f.Listing = listing.keep()
 	b.Details["objects"] = strconv.FormatInt(f.Files, 10)

@@ -199,7 +199,7 @@ func (g *givingBack) told(res recovery.Resource) error {
 func firstKeys(keys []string) string {
 	slices.Sort(keys)
 	var names []string
-	for _, key := range keys[:min(len(keys), maxLeftOut)] {
+	for _, key := range keys[:min(len(keys), maxNamed)] {
 		names = append(names, tree.Show(key))
 	}
 	more := ""

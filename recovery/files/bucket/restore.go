@@ -172,7 +172,7 @@ func (r *restoring) run(ctx context.Context, store storage.Store, all iter.Seq2[
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if gone := r.args.Facts.Files - r.done.Files - r.unfit.n; gone > 0 {
+	if gone := r.args.Facts.Files - r.done.Files - r.unfit.N; gone > 0 {
 		return recovery.Errorf("choose the moment again, which shows what is left, or another copy; and look at who removes versions",
 			"%s that %s had at the moment when it was chosen cannot be restored: their versions have been removed since", recovery.FormatCount(gone, "object"), store.URL())
 	}
@@ -309,6 +309,6 @@ func (r *restoring) outcome() recovery.Outcome {
 		Bindings: []recovery.Binding{r.Binding("")},
 		Reached: &recovery.Reached{Component: r.args.Component, Time: f.Moment, Evidence: []string{
 			"of each key the version that was current by the bucket's own clock, to the second, was read by its id"}},
-		Exceptions: r.unfit.exceptions(),
+		Exceptions: append(r.unfit.exceptions(), f.Doubts.exceptions()...),
 	}
 }

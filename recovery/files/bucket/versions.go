@@ -60,6 +60,21 @@ func (h history) at(moment time.Time) *storage.Object {
 	return nil
 }
 
+// doubt says why it is not known what was current at a moment, for which at gives the best that
+// the versions tell; "" where it is known.
+func (h history) doubt(moment time.Time) string {
+	for _, v := range h {
+		if v.Modified.After(moment) {
+			continue
+		}
+		if v.Tied && !v.Latest {
+			return "it was stored and deleted within one second, and the service does not tell which came first"
+		}
+		return ""
+	}
+	return ""
+}
+
 // version finds a version by its id.
 func (h history) version(id string) *storage.Object {
 	for _, v := range h {
@@ -92,38 +107,64 @@ func (f *fit) why(key string) string {
 	return ""
 }
 
-// maxLeftOut bounds how many keys an outcome lists.
-const maxLeftOut = 20
+// maxNamed bounds how many keys an outcome lists.
+const maxNamed = 20
 
-// unfit are the first of the keys that a tree cannot hold, with why, and how many there are.
-type unfit struct {
-	n     int64
-	first []string
+// odd are the first of keys of which something is to be told, with what, and how many
+// there are.
+type odd struct {
+	N     int64    `json:"n,string"`
+	First []string `json:"first"`
 }
 
-func (u *unfit) add(why string) {
-	if u.n++; u.n <= maxLeftOut {
-		u.first = append(u.first, why)
+func (o *odd) add(says string) {
+	if o.N++; o.N <= maxNamed {
+		o.First = append(o.First, says)
 	}
 }
 
-// exceptions are what a restore into a tree tells of them.
-func (u *unfit) exceptions() (says []string) {
-	for _, why := range u.first {
-		says = append(says, "left out: "+why+" (`live` in the runbook brings it back in place)")
+// told is a sentence for each, and one for all that are more.
+func (o odd) told(before, after string) (says []string) {
+	for _, first := range o.First {
+		says = append(says, before+first+after)
 	}
-	if more := u.n - int64(len(u.first)); more > 0 {
-		says = append(says, fmt.Sprintf("left out: and %d keys more", more))
+	if more := o.N - int64(len(o.First)); more > 0 {
+		says = append(says, fmt.Sprintf("%sand %d keys more", before, more))
 	}
 	return says
 }
 
+// unfit are keys that a tree cannot hold.
+type unfit struct{ odd }
+
+// exceptions are what a restore into a tree tells of them.
+func (u unfit) exceptions() []string {
+	return u.told("left out: ", " (`live` in the runbook brings it back in place)")
+}
+
 // warning is what a plan tells of them; "" is nothing.
-func (u *unfit) warning() string {
-	if u.n == 0 {
+func (u unfit) warning() string {
+	if u.N == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s cannot be restored into a directory (`live` in the runbook brings them back in place): %s", recovery.FormatCount(u.n, "object"), u.first[0])
+	return fmt.Sprintf("%s cannot be restored into a directory (`live` in the runbook brings them back in place): %s", recovery.FormatCount(u.N, "object"), u.First[0])
+}
+
+// doubts are keys of which it is not known what was current at the moment.
+type doubts struct{ odd }
+
+// exceptions are what a restore tells of them.
+func (d doubts) exceptions() []string {
+	return d.told("not known at the moment, restored as the versions tell that are kept: ", "; look at them")
+}
+
+// warning is what a plan tells of them; "" is nothing.
+func (d doubts) warning() string {
+	if d.N == 0 {
+		return ""
+	}
+	return fmt.Sprintf("what %s had at the moment is not known and is restored as the versions tell that are kept: %s; look at them, or choose another moment or copy",
+		recovery.FormatCount(d.N, "key"), d.First[0])
 }
 
 // nested watches keys, in their order, for one that lies below another: "a/b" where

@@ -5,7 +5,41 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"comeback/storage"
 )
+
+// What was current at a moment is not known where the versions of that time do not tell it.
+func TestHistory_doubt(t *testing.T) {
+	moment := time.Date(2026, 4, 10, 0, 0, 0, 0, time.UTC)
+	of := func(day int, how ...func(*storage.Version)) storage.Version {
+		v := storage.Version{Object: storage.Object{Key: "a", Version: fmt.Sprint(day), Modified: moment.AddDate(0, 0, day)}}
+		for _, h := range how {
+			h(&v)
+		}
+		return v
+	}
+	tied := func(v *storage.Version) { v.Tied = true }
+	deleted := func(v *storage.Version) { v.Deleted = true }
+	newest := func(v *storage.Version) { v.Latest = true }
+	for name, c := range map[string]struct {
+		versions history
+		doubt    string
+	}{
+		"one version":                           {history{of(-1, newest)}, ""},
+		"deleted since":                         {history{of(1, newest, deleted), of(-1)}, ""},
+		"stored and deleted within a second":    {history{of(1, newest), of(-1, tied), of(-1, tied, deleted)}, "within one second"},
+		"of which the newest is told":           {history{of(-1, newest, tied), of(-1, tied, deleted)}, ""},
+		"within a second of before the version": {history{of(1, newest), of(-1), of(-2, tied), of(-2, tied, deleted)}, ""},
+		"within a second of after the moment":   {history{of(1, tied, newest), of(1, tied, deleted), of(-1)}, ""},
+		"nothing of before it":                  {history{of(1, newest)}, ""},
+	} {
+		if why := c.versions.doubt(moment); (why == "") != (c.doubt == "") || !strings.Contains(why, c.doubt) {
+			t.Errorf("%s: %q", name, why)
+		}
+	}
+}
 
 // Keys that lie below another one are found in their order, whatever stands between.
 func TestNested(t *testing.T) {
@@ -39,13 +73,13 @@ func TestFit(t *testing.T) {
 			fits = append(fits, k)
 		}
 	}
-	if !slices.Equal(fits, []string{"up/a", "up/b"}) || u.n != 7 || len(u.exceptions()) != 7 || !strings.Contains(u.first[5], "no file's name") || !strings.Contains(u.first[4], `lies below "up/a"`) {
-		t.Errorf("%q fit; %q", fits, u.first)
+	if !slices.Equal(fits, []string{"up/a", "up/b"}) || u.N != 7 || len(u.exceptions()) != 7 || !strings.Contains(u.First[5], "no file's name") || !strings.Contains(u.First[4], `lies below "up/a"`) {
+		t.Errorf("%q fit; %q", fits, u.First)
 	}
 	for i := range 100 {
 		u.add(fmt.Sprint(i))
 	}
-	if says := u.exceptions(); len(says) != maxLeftOut+1 || says[maxLeftOut] != "left out: and 87 keys more" || !strings.HasPrefix(u.warning(), "107 objects") {
+	if says := u.exceptions(); len(says) != maxNamed+1 || says[maxNamed] != "left out: and 87 keys more" || !strings.HasPrefix(u.warning(), "107 objects") {
 		t.Errorf("%q; %s", says, u.warning())
 	}
 }
