@@ -13,14 +13,17 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"comeback/durable"
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
+	"comeback/recovery/execute"
 	"comeback/recovery/limits"
 	"comeback/recovery/plan"
+	"comeback/recovery/postgres"
 	"comeback/recovery/schedule"
 )
 
@@ -170,15 +173,15 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 		return s, err
 	}
 	// What the jobs are told there counts for them, and not what this shell has.
-	scratch := ""
+	told := map[string]string{}
 	if text, err := os.ReadFile(s.Environment); err == nil {
 		for _, v := range schedule.Environment(string(text)) {
-			if dir, ok := strings.CutPrefix(v, "COMEBACK_SCRATCH="); ok {
-				scratch = dir
-			}
+			name, value, _ := strings.Cut(v, "=")
+			told[name] = value
 		}
 	}
-	if s.Scratch, err = a.scratch(scratch, "COMEBACK_SCRATCH in "+s.Environment); err != nil {
+	s.SharesTmp = socketInTmp(b, told)
+	if s.Scratch, err = a.scratch(told["COMEBACK_SCRATCH"], "COMEBACK_SCRATCH in "+s.Environment); err != nil {
 		return s, err
 	}
 	for _, c := range plan.Copies(b.Runbook) {
@@ -187,6 +190,33 @@ func (a *app) scheduleOptions(b *book, o scheduleAsked) (schedule.Options, error
 		}
 	}
 	return s, nil
+}
+
+// socketInTmp reports whether a live server is reached by a socket below /tmp or /var/tmp, as
+// far as the runbook and what jobs are told say so: by its address, or because that names no
+// host and this one's servers have their sockets there.
+func socketInTmp(b *book, told map[string]string) bool {
+	in := func(dir string) bool {
+		dir = filepath.Clean(dir) + "/"
+		return strings.HasPrefix(dir, "/tmp/") || strings.HasPrefix(dir, "/var/tmp/")
+	}
+	secrets := execute.NewSecrets(func(name string) (string, bool) { v, ok := told[name]; return v, ok }, nil)
+	for _, c := range plan.Components(b.Runbook) {
+		for _, key := range []string{"url", "admin"} {
+			address, err := secrets.Expand(c.Settings.Text(key))
+			if c.Kind != recovery.Postgres || err != nil || address == "" {
+				continue
+			}
+			config, err := postgres.LiveConfig(address)
+			if err != nil {
+				continue // whoever asks that server says so
+			}
+			if in(config.Host) || in(told["PGHOST"]) || slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return in(f.Host) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // backedUpHere are the components that comeback itself takes backups of; others are

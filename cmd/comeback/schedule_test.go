@@ -153,6 +153,41 @@ func TestSchedule(t *testing.T) {
 	r.run(ctx, "schedule", book, "--remove").has(t, recovery.CameBack, "removed  "+cron)
 }
 
+// Jobs see everybody's /tmp where an address leads to a socket there, by the runbook or by the
+// variables that the jobs are told.
+func TestSchedule_socketInTmp(t *testing.T) {
+	t.Parallel()
+	r, dir := newRig(t), t.TempDir()
+	for name, test := range map[string]struct {
+		url, told string
+		shares    bool
+	}{
+		"the runbook says it":     {"postgres:///shop?host=/tmp", "", true},
+		"the variables say it":    {"${SHOP_URL}", "SHOP_URL=\"host=/var/tmp/pg dbname=shop\"\n", true},
+		"PGHOST says it":          {"postgres:///shop", "PGHOST=/tmp\n", true},
+		"another directory":       {"postgres:///shop?host=/run/postgresql", "", false},
+		"one of that beginning":   {"postgres:///shop?host=/tmpfs", "", false},
+		"an address of a network": {"${SHOP_URL}", "SHOP_URL=postgres://db1/shop\n", false},
+		"nobody says it":          {"${SHOP_URL}", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			environment := filepath.Join(t.TempDir(), "shop.env")
+			if err := os.WriteFile(environment, []byte(test.told), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			book := filepath.Join(t.TempDir(), "shop.md")
+			text := fmt.Sprintf("---\ncomeback: 1\nsystem: shop\nrpo: 24h\nrto: 1h\nneeds: {SHOP_URL: \"the vault\"}\npeople: [{role: us, reach: \"+00\"}]\ncopies:\n  nearby: {url: \"file://%s\"}\ncomponents:\n  database: {kind: postgres, url: \"%s\"}\n---\n# Back\n\n## Restore\n```yaml\nrestore: database\n```\n", dir, test.url)
+			if err := os.WriteFile(book, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			said := r.run(t.Context(), "schedule", book, "--environment", environment)
+			if said.has(t, recovery.CameBack, "backup-database.service"); strings.Contains(said.out, "No PrivateTmp=yes") != test.shares {
+				t.Errorf("the units are:\n%s", said.out)
+			}
+		})
+	}
+}
+
 // A job of cron has the values that its file holds, as they are written: to a shell they
 // would be commands, variables and comments. Scratch is what the file says, too.
 func TestSchedule_cronValues(t *testing.T) {

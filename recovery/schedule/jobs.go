@@ -26,6 +26,9 @@ type Options struct {
 	Scratch string
 	// Environment is a file with the variables that the runbook needs.
 	Environment string
+	// SharesTmp says that a live server has its socket below /tmp or /var/tmp, as one that was
+	// built from source has by default: jobs must see those as everybody does.
+	SharesTmp bool
 	// Metrics is a file for Prometheus; empty writes none.
 	Metrics string
 	// Key signs the reports of rehearsals; empty leaves them unsigned, and no proof.

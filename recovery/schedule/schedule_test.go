@@ -88,6 +88,27 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
+// A job has a /tmp of its own, but for those that restore, and where a live server's socket
+// lies in everybody's: the units say why.
+func TestSystemd_socketInTmp(t *testing.T) {
+	for _, shares := range []bool{false, true} {
+		o := shop()
+		o.SharesTmp = shares
+		for _, f := range schedule.Systemd(o) {
+			job, service := strings.CutSuffix(strings.TrimPrefix(f.Name, "comeback-shop-"), ".service")
+			if !service {
+				continue
+			}
+			private, restores := !shares || job == "failed@", job == "rehearse"
+			lines := strings.Split(f.Text, "\n")
+			if slices.Contains(lines, "PrivateTmp=yes") != (private && !restores) || slices.Contains(lines, "ReadWritePaths=-/tmp") != (restores || !private) ||
+				strings.Contains(f.Text, "\n# No PrivateTmp=yes: a live server has its socket") != (!private && !restores) {
+				t.Errorf("where a socket lies in /tmp is %v, %s is\n%s", shares, f.Name, f.Text)
+			}
+		}
+	}
+}
+
 // Directories with blanks in their names stay one, also to systemd.
 func TestSystemd_blanks(t *testing.T) {
 	o := shop()

@@ -55,7 +55,8 @@ User=%s
 ExecStart=%s
 %s
 %s
-`, Mark(o.System), o.System, o.User, words(replaced(o.Failure, "%i"), "%i"), hardened, confined)})
+%s
+`, Mark(o.System), o.System, o.User, words(replaced(o.Failure, "%i"), "%i"), hardened, confined, privateTmp)})
 	}
 	return files
 }
@@ -76,10 +77,11 @@ CapabilityBoundingSet=
 AmbientCapabilities=
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK`
 	confined = `RestrictNamespaces=yes
-PrivateTmp=yes
 PrivateDevices=yes
 ProtectKernelTunables=yes
 SystemCallArchitectures=native`
+	privateTmp = `PrivateTmp=yes`
+	sharedTmp  = `# No PrivateTmp=yes: a live server has its socket below /tmp or /var/tmp, which that would hide.`
 )
 
 // fetching is a command, or what fetches a URL that stands for one.
@@ -131,13 +133,17 @@ func (o Options) service(j Job) string {
 	if j.Measures && o.Metrics != "" {
 		writes = append(writes, filepath.Dir(o.Metrics))
 	}
-	if j.Restores {
+	switch {
+	case j.Restores:
 		// Scratch servers are shut in namespaces, and their sockets lie in /tmp.
 		writes = append(writes, "/tmp")
 		// It ends before the host has to end something else.
 		line("MemoryMax=50%%")
-	} else {
-		line("%s", confined)
+	case o.SharesTmp:
+		writes = append(writes, "/tmp", "/var/tmp")
+		line("%s\n%s", confined, sharedTmp)
+	default:
+		line("%s\n%s", confined, privateTmp)
 	}
 	slices.Sort(writes)
 	for _, dir := range slices.Compact(writes) {
