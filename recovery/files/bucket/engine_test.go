@@ -91,7 +91,7 @@ func (d dated) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Ve
 			if len(same) > 0 && same[0].Key != v.Key && !flush() {
 				return
 			}
-			if at, ok := d.at.Load(v.Version); ok {
+			if at, ok := d.at.Load(dateOf(v.Key, v.Version)); ok {
 				v.Modified = at.(time.Time)
 			} else {
 				v.Modified = unknown // made by a recovery, after all of them
@@ -108,7 +108,16 @@ func (d dated) put(t testing.TB, key, content string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.at.Store(o.Version, time.Now().UTC())
+	d.at.Store(dateOf(key, o.Version), time.Now().UTC())
+}
+
+// dateOf is what the time of a version is kept under. Those of a time without versions have
+// one id.
+func dateOf(key, version string) string {
+	if version == "" || version == "null" {
+		return key
+	}
+	return version
 }
 
 func (d dated) remove(t testing.TB, server *storagetest.S3, key string) {
@@ -118,7 +127,7 @@ func (d dated) remove(t testing.TB, server *storagetest.S3, key string) {
 	if err != nil || out.VersionId == nil {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	d.at.Store(*out.VersionId, time.Now().UTC())
+	d.at.Store(dateOf(key, *out.VersionId), time.Now().UTC())
 }
 
 // contents are the files of a tree by their names.
@@ -336,6 +345,76 @@ func TestBucket_removedSince(t *testing.T) {
 	end := enginetest.Restore(t, o)
 	if says, hint := enginetest.Failure(end); end.Result == recovery.ResultPassed || !strings.Contains(says, "1 object") || !strings.Contains(says, "removed since") || !strings.Contains(hint, "choose the moment again") {
 		t.Errorf("it ended %s: %s (%s)", end.Result, says, hint)
+	}
+}
+
+// What was written while a bucket kept no versions has taken the place of what was there
+// before: what that was is not known, and said of each such key, in the plan and at the end.
+func TestBucket_suspended(t *testing.T) {
+	server, store := versioned(t)
+	now := func() time.Time { return time.Now().UTC() }
+	for _, name := range []string{"a", "deleted", "untouched"} {
+		store.put(t, "uploads/"+name, "first")
+	}
+	before := now()
+	server.SetVersioning("shop", false)
+	store.put(t, "uploads/a", "second")
+	store.put(t, "uploads/new", "second")
+	within := now()
+	store.put(t, "uploads/a", "third")
+	store.put(t, "uploads/new", "third")
+	store.remove(t, server, "uploads/deleted")
+	after := now()
+	server.SetVersioning("shop", true)
+	store.put(t, "uploads/a", "fourth")
+	store.put(t, "uploads/new", "fourth")
+	store.put(t, "uploads/versioned", "fourth")
+	last := now()
+	doubted := []string{"a", "deleted", "new"}
+	for name, c := range map[string]struct {
+		at     time.Time
+		doubts []string
+		want   map[string]string
+	}{
+		"before that time":     {before, doubted, map[string]string{"a": "first", "deleted": "first", "untouched": "first"}},
+		"within it":            {within, doubted, map[string]string{"a": "first", "deleted": "first", "untouched": "first"}},
+		"after the last write": {after, nil, map[string]string{"a": "third", "new": "third", "untouched": "first"}},
+		"after it":             {last, nil, map[string]string{"a": "fourth", "new": "fourth", "untouched": "first", "versioned": "fourth"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := bucketEngine().Resolve(t.Context(), survey(t, bucketEngine(), inBucket, store), recovery.Want{Kind: recovery.WantTime, Time: c.at, Text: "then"}, store)
+			if err != nil {
+				t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+			}
+			var restored map[string]string
+			end := enginetest.Restore(t, enginetest.Options{Engine: bucketEngine(), Component: inBucket, Point: p, Owner: recovery.User{UID: -1, GID: -1},
+				Stores: map[string]storage.Store{"nearby": store}, Probe: func(_ context.Context, env recovery.Env) error {
+					dir, err := treeOf(env, "uploads")
+					if err == nil {
+						restored = contents(t, dir)
+					}
+					return err
+				}})
+			if diff := cmp.Diff(c.want, restored); diff != "" {
+				t.Error(diff)
+			}
+			want := recovery.ResultPassed
+			if len(c.doubts) > 0 {
+				want = recovery.ResultExceptions
+			}
+			says := end.Steps[0].Outcome.Exceptions
+			if end.Result != want || len(says) != len(c.doubts) || len(p.Warnings) != min(len(says), 1) {
+				t.Fatalf("it ended %s: %q; the plan warns %q", end.Result, says, p.Warnings)
+			}
+			for i, key := range c.doubts {
+				if !strings.Contains(says[i], `"uploads/`+key+`"`) || !strings.Contains(says[i], "kept no versions") {
+					t.Errorf("of %s: %q", key, says[i])
+				}
+			}
+			if len(says) > 0 && (!strings.Contains(p.Warnings[0], "3 keys") || !strings.Contains(p.Warnings[0], `"uploads/a"`) || !strings.Contains(p.Warnings[0], "another moment")) {
+				t.Errorf("the plan warns %q", p.Warnings)
+			}
+		})
 	}
 }
 

@@ -64,10 +64,12 @@ func (h history) at(moment time.Time) *storage.Object {
 // the versions tell; "" where it is known.
 func (h history) doubt(moment time.Time) string {
 	for _, v := range h {
-		if v.Modified.After(moment) {
+		switch {
+		case v.Modified.After(moment) && v.Unversioned:
+			return "it was written at " + v.Modified.UTC().Format(time.RFC3339) + ", while the bucket kept no versions, in the place of what may have been there"
+		case v.Modified.After(moment):
 			continue
-		}
-		if v.Tied && !v.Latest {
+		case v.Tied && !v.Latest:
 			return "it was stored and deleted within one second, and the service does not tell which came first"
 		}
 		return ""

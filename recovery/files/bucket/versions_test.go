@@ -23,6 +23,7 @@ func TestHistory_doubt(t *testing.T) {
 	tied := func(v *storage.Version) { v.Tied = true }
 	deleted := func(v *storage.Version) { v.Deleted = true }
 	newest := func(v *storage.Version) { v.Latest = true }
+	unversioned := func(v *storage.Version) { v.Unversioned = true }
 	for name, c := range map[string]struct {
 		versions history
 		doubt    string
@@ -33,6 +34,9 @@ func TestHistory_doubt(t *testing.T) {
 		"of which the newest is told":           {history{of(-1, newest, tied), of(-1, tied, deleted)}, ""},
 		"within a second of before the version": {history{of(1, newest), of(-1), of(-2, tied), of(-2, tied, deleted)}, ""},
 		"within a second of after the moment":   {history{of(1, tied, newest), of(1, tied, deleted), of(-1)}, ""},
+		"written since without versions":        {history{of(2, newest), of(1, unversioned), of(-1)}, "2026-04-11T00:00:00Z, while"},
+		"deleted since without versions":        {history{of(1, newest, unversioned, deleted), of(-1)}, "while"},
+		"of before, and from without versions":  {history{of(1, newest), of(-1, unversioned), of(-2)}, ""},
 		"nothing of before it":                  {history{of(1, newest)}, ""},
 	} {
 		if why := c.versions.doubt(moment); (why == "") != (c.doubt == "") || !strings.Contains(why, c.doubt) {
