@@ -24,7 +24,9 @@ brings each segment that is finished into the copies, as ` + "`comeback wal push
 runs until it is asked to end; a service of ` + "`comeback schedule`" + ` keeps it running where
 the component's ` + "`receiver`" + ` names the slot. The role of ` + "`admin:`" + ` or ` + "`url:`" + ` must be one that may
 replicate. A slot holds the server's log for as long as nobody receives it: watch it.
-What an earlier receiver has left is pushed first, also where the server is gone.
+What an earlier receiver has left is pushed first, also where the server is gone. Of a
+server that was restored to before that, what it writes now is received; what was received
+is put aside, in a directory before-TIMELINE- within that of --dir, and never removed.
 
 Exit codes:
   0    asked to end; everything that had come is in the copies
@@ -101,5 +103,8 @@ func receivedFrom(ctx context.Context, b *book, c recovery.Component) (push.Serv
 		return push.Server{}, err
 	}
 	conninfo, env, err := postgres.ProgramAddress(address, config, server.Database)
-	return push.Server{Program: tools.Program("pg_receivewal"), Conninfo: conninfo, Env: env}, err
+	return push.Server{Program: tools.Program("pg_receivewal"), Conninfo: conninfo, Env: env, Log: func(ctx context.Context, slot string) (push.Log, error) {
+		sent, err := postgres.ReadSent(ctx, address, slot)
+		return push.Log(sent), err
+	}}, err
 }

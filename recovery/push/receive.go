@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,6 +45,8 @@ type ReceiveOptions struct {
 type Server struct {
 	Program, Conninfo string
 	Env               []string
+	// Log asks what it sends. The slot is there.
+	Log func(ctx context.Context, slot string) (Log, error)
 }
 
 // How often finished segments are looked for, how long is waited at most where the
@@ -63,6 +66,8 @@ func pause(refused int) time.Duration { return min(lookAtLeast, lookEach<<min(re
 // ctx ends. The newest finished segment stays in Dir, because pg_receivewal goes on
 // from there. An interruption leaves segments in Dir that the next start pushes, also
 // where the server does not answer any more: what was received may be all that there is.
+// Where a server was restored to before what was received, that is put aside within Dir, never
+// removed, and what the server writes now is received.
 func Receive(ctx context.Context, o ReceiveOptions) error {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("receive the log: %w", err)
@@ -78,8 +83,14 @@ func Receive(ctx context.Context, o ReceiveOptions) error {
 	pushing, enough := context.WithCancel(ctx)
 	defer enough()
 	ended := make(chan error, 1)
+	var one sync.Mutex
+	pushFinished := func(ctx context.Context) error {
+		one.Lock()
+		defer one.Unlock()
+		return o.pushFinished(ctx)
+	}
 	go func() {
-		ended <- o.follow(receiving)
+		ended <- o.follow(receiving, pushFinished)
 		// Whoever starts it again receives beside pushing: a push under way does not hold
 		// that up for long.
 		late := time.NewTimer(receiveTime)
@@ -100,13 +111,13 @@ func Receive(ctx context.Context, o ReceiveOptions) error {
 			// what is left.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveTime)
 			defer cancel()
-			failed := o.pushFinished(last)
+			failed := pushFinished(last)
 			if ctx.Err() == nil {
 				failed = errors.Join(err, failed)
 			}
 			return failed
 		case <-look.C:
-			err := o.pushFinished(pushing)
+			err := pushFinished(pushing)
 			if refused++; err == nil {
 				refused = 0
 			} else if ctx.Err() == nil {
@@ -118,8 +129,8 @@ func Receive(ctx context.Context, o ReceiveOptions) error {
 }
 
 // follow receives until the server or pg_receivewal ends it: it never ends without an
-// error.
-func (o ReceiveOptions) follow(ctx context.Context) error {
+// error. Push pushes what is finished.
+func (o ReceiveOptions) follow(ctx context.Context, push func(context.Context) error) error {
 	s, err := o.Server(ctx)
 	if err != nil {
 		return err
@@ -127,6 +138,13 @@ func (o ReceiveOptions) follow(ctx context.Context) error {
 	if err := runProgram(s.command(ctx, "--create-slot", "--if-not-exists", "--slot", o.Slot), o.Log); err != nil {
 		return recovery.Errorf("let the role replicate (alter role … replication), allow it in pg_hba.conf for replication, and let max_replication_slots have room",
 			"make the slot %s: %w", o.Slot, err)
+	}
+	l, err := s.Log(ctx, o.Slot)
+	if err != nil {
+		return err
+	}
+	if err := o.leaveStrayed(ctx, l, push); err != nil {
+		return err
 	}
 	err = runProgram(s.command(ctx, "--directory", o.Dir, "--slot", o.Slot, "--no-loop"), o.Log)
 	return recovery.Errorf("see what it says; started again, it goes on where it was", "the receiver has ended: %w", orEnded(err))

@@ -53,7 +53,7 @@ func TestReceive(t *testing.T) {
 		return push.ReceiveOptions{
 			Options: push.Options{Component: recovery.Component{Name: "database"}, Spool: filepath.Join(work, "spool"), Quorum: 1, Now: time.Now,
 				Copies: []push.Copy{{Name: "nearby", Open: func(context.Context) (storage.Store, error) { return storage.OpenDir(copyDir) }}}},
-			Server: reached(push.Server{Program: s.Tools.Program("pg_receivewal"), Conninfo: conninfo, Env: env}), Slot: "comeback", Dir: filepath.Join(work, "received"),
+			Server: reached(push.Server{Program: s.Tools.Program("pg_receivewal"), Conninfo: conninfo, Env: env, Log: sentBy(address)}), Slot: "comeback", Dir: filepath.Join(work, "received"),
 			Log: func(text string) { t.Log(text) },
 			Pushed: func(name string) {
 				mu.Lock()
@@ -119,6 +119,14 @@ func TestReceive(t *testing.T) {
 	o.Log = func(string) {}
 	if err := push.Receive(t.Context(), o); err == nil || recovery.HintOf(err) == "" {
 		t.Errorf("a server that is not there: %v", err)
+	}
+}
+
+// sentBy asks a server for the log that it sends.
+func sentBy(address string) func(context.Context, string) (push.Log, error) {
+	return func(ctx context.Context, slot string) (push.Log, error) {
+		sent, err := postgres.ReadSent(ctx, address, slot)
+		return push.Log(sent), err
 	}
 }
 
