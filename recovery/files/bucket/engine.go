@@ -90,8 +90,9 @@ type facts struct {
 	Added       int64 `json:"added,string,omitempty"`
 	// Doubts are keys of which it is not known what was current at the moment.
 	Doubts doubts `json:"doubts,omitzero"`
-	// Listing is the digest of what was current at the moment, where it is kept for the
-	// restore.
+	// Current is the digest of which versions were current at the moment when it was
+	// chosen, Listing that of what they were, where it is kept for the restore.
+	Current string `json:"current,omitempty"`
 	Listing string `json:"listing,omitempty"`
 }
 
@@ -194,7 +195,7 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 	var clock storage.VersionClock
 	listing := newListing(e.listingOf(s.Component, store, f.Prefix), e.Now())
 	defer listing.drop()
-	fit, unfit := fit{of: args{Facts: f}}, unfit{}
+	fit, unfit, current := fit{of: args{Facts: f}}, unfit{}, newCurrents()
 	for h, err := range byKey(versions.Versions(ctx, f.Prefix)) {
 		if err != nil {
 			return recovery.Point{}, fmt.Errorf("list the versions of %s: %w", s.Copy, err)
@@ -207,6 +208,7 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 		}
 		if then := f.count(h); then != nil {
 			listing.add(*then)
+			current.add(*then)
 			if why := fit.why(then.Key); why != "" {
 				unfit.add(why)
 			}
@@ -235,7 +237,7 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 			p.Warnings = append(p.Warnings, says)
 		}
 	}
-	f.Listing = listing.keep()
+	f.Current, f.Listing = current.digest(), listing.keep()
 	b.Details["objects"] = strconv.FormatInt(f.Files, 10)
 	var err error
 	if b.Facts, err = json.Marshal(f); err != nil {

@@ -130,6 +130,18 @@ func (d dated) remove(t testing.TB, server *storagetest.S3, key string) {
 	d.at.Store(dateOf(key, *out.VersionId), time.Now().UTC())
 }
 
+// removeVersion removes the version of a key that is current.
+func (d dated) removeVersion(t testing.TB, server *storagetest.S3, key string) {
+	t.Helper()
+	o, err := d.Stat(t.Context(), key)
+	if err == nil {
+		_, err = server.Client().DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: new("shop"), Key: &o.Key, VersionId: &o.Version})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // contents are the files of a tree by their names.
 func contents(t testing.TB, dir string) map[string]string {
 	t.Helper()
@@ -333,13 +345,7 @@ func TestBucket_removedSince(t *testing.T) {
 			return recovery.ChooseStop
 		}
 		faulty.Heal()
-		o, err := store.Stat(t.Context(), "uploads/c")
-		if err == nil {
-			_, err = server.Client().DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: new("shop"), Key: &o.Key, VersionId: &o.Version})
-		}
-		if err != nil {
-			t.Error(err)
-		}
+		store.removeVersion(t, server, "uploads/c")
 		return recovery.ChooseRetry
 	}
 	end := enginetest.Restore(t, o)

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,14 +18,16 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"comeback/recovery"
 	"comeback/storage"
 )
 
 // A bucket of a million objects takes minutes to list. Its versions are listed to
 // resolve a moment; what was current then is kept on this host until the restore, which
 // need not list them again. It saves that time and nothing else: where it cannot be kept,
-// is of another moment by now, or names a version that has been removed since, the bucket
-// is listed.
+// or is of another moment by now, the bucket is listed, and has to have at the moment what it
+// had when that was chosen; where it names a version that has been removed since, too, to tell
+// how many those are.
 
 // listing is what was current at a moment, being written: a file that replaces that of
 // the moment before when it is whole. A nil one keeps nothing.
@@ -169,6 +172,28 @@ func listedIn(f *os.File) iter.Seq2[storage.Object, error] {
 	}
 }
 
+// left yields what a listing names, in the order of the keys, of which the bucket still has
+// the version.
+func left(all iter.Seq2[storage.Object, error], now iter.Seq2[history, error]) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
+		next, stop := iter.Pull2(now)
+		defer stop()
+		h, err, here := next()
+		for o, errListed := range all {
+			for here && err == nil && h[0].Key < o.Key {
+				h, err, here = next()
+			}
+			if err = cmp.Or(errListed, err); err != nil {
+				yield(storage.Object{}, err)
+				return
+			}
+			if here && h[0].Key == o.Key && h.version(o.Version) != nil && !yield(o, nil) {
+				return
+			}
+		}
+	}
+}
+
 // then yields what was current at the moment, in the order of the keys, by the versions
 // that the bucket has now.
 func (a args) then(ctx context.Context, versions storage.Versioner) iter.Seq2[storage.Object, error] {
@@ -183,4 +208,37 @@ func (a args) then(ctx context.Context, versions storage.Versioner) iter.Seq2[st
 			}
 		}
 	}
+}
+
+// currents adds up which versions are current, in the order of their keys.
+type currents struct{ sum hash.Hash }
+
+func newCurrents() *currents { return &currents{sha256.New()} }
+
+func (c *currents) add(o storage.Object) { fmt.Fprintf(c.sum, "%q %q\n", o.Key, o.Version) }
+
+func (c *currents) digest() string { return hex.EncodeToString(c.sum.Sum(nil)) }
+
+// of adds what passes by.
+func (c *currents) of(all iter.Seq2[storage.Object, error]) iter.Seq2[storage.Object, error] {
+	return func(yield func(storage.Object, error) bool) {
+		for o, err := range all {
+			if err == nil {
+				c.add(o)
+			}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
+// are fails where those that were added are not those of a digest: for where the version of
+// the moment was removed, the one before it looks like it. An earlier plan has no digest.
+func (c *currents) are(digest, url string) error {
+	if digest == "" || digest == c.digest() {
+		return nil
+	}
+	return recovery.Errorf("choose the moment again, which shows what is left, or another copy; and look at who removes versions",
+		"what %s had at the moment is not what it was when it was chosen: versions of that time have been removed since, or stored", url).WithExit(recovery.Refused)
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
 	"comeback/enginetest"
@@ -111,29 +110,43 @@ func TestBucket_listedOnce(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a version was removed since", func(t *testing.T) {
-		dir := t.TempDir()
-		lists := 0
-		counting := counted{store, &lists}
-		e := bucket.New(bucket.Options{SyncEvery: 4 << 10, Listings: func() (string, error) { return dir, nil }})
-		p, err := e.Resolve(t.Context(), survey(t, e, inBucket, counting), latest, counting)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o, err := store.Stat(t.Context(), "uploads/new")
-		if err == nil {
-			_, err = server.Client().DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: new("shop"), Key: &o.Key, VersionId: &o.Version})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		lists = 0
-		end := enginetest.Restore(t, enginetest.Options{Engine: e, Component: inBucket, Point: p, Owner: recovery.User{UID: -1, GID: -1},
-			Stores: map[string]storage.Store{"nearby": counting}, Answer: func(recovery.StepState) recovery.Choice { return recovery.ChooseStop }})
-		if says, hint := enginetest.Failure(end); end.Result == recovery.ResultPassed || !strings.Contains(says, "1 object") || !strings.Contains(hint, "choose the moment again") || lists != 1 {
-			t.Errorf("it ended %s: %s (%s), after %d listings", end.Result, says, hint, lists)
-		}
-	})
+	for name, c := range map[string]struct {
+		older  bool // there is a version of before the moment beside the one that is removed
+		listed bool // the listing is there
+		says   string
+	}{
+		"a version was removed since":                                        {false, true, "1 object"},
+		"a version was removed since, and an older one is there":             {true, true, "1 object"},
+		"a version was removed since, and no listing is there":               {false, false, "1 object"},
+		"a version was removed since, an older one and no listing are there": {true, false, "removed since, or stored"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key := "uploads/" + strings.ReplaceAll(name, " ", "-")
+			if c.older {
+				store.put(t, key, "older")
+			}
+			store.put(t, key, "newer")
+			dir := t.TempDir()
+			lists := 0
+			counting := counted{store, &lists}
+			e := bucket.New(bucket.Options{SyncEvery: 4 << 10, Listings: func() (string, error) { return dir, nil }})
+			p, err := e.Resolve(t.Context(), survey(t, e, inBucket, counting), latest, counting)
+			if err != nil {
+				t.Fatal(err)
+			}
+			store.removeVersion(t, server, key)
+			if !c.listed {
+				t.Setenv("LISTINGS", dir)
+				os.Remove(listings(t)[0])
+			}
+			lists = 0
+			end := enginetest.Restore(t, enginetest.Options{Engine: e, Component: inBucket, Point: p, Owner: recovery.User{UID: -1, GID: -1},
+				Stores: map[string]storage.Store{"nearby": counting}, Answer: func(recovery.StepState) recovery.Choice { return recovery.ChooseStop }})
+			if says, hint := enginetest.Failure(end); end.Result == recovery.ResultPassed || !strings.Contains(says, c.says) || !strings.Contains(hint, "choose the moment again") || lists != 1 {
+				t.Errorf("it ended %s: %s (%s), after %d listings", end.Result, says, hint, lists)
+			}
+		})
+	}
 	t.Run("there is no place to keep it", func(t *testing.T) {
 		for _, listings := range []func() (string, error){
 			func() (string, error) { return "", errors.New("no state") },

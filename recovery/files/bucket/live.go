@@ -133,6 +133,8 @@ type changeArgs struct {
 	Scratch   recovery.TargetID `json:"scratch,omitempty"`
 	Bucket    liveBucket        `json:"bucket"`
 	Moment    time.Time         `json:"moment,omitzero"`
+	// Current is the digest of which versions were current at the moment when it was chosen.
+	Current string `json:"current,omitempty"`
 	// Versions is the list by which a switch back goes, SHA256 its digest.
 	Versions string    `json:"versions,omitempty"`
 	SHA256   string    `json:"sha256,omitempty"`
@@ -157,7 +159,7 @@ func (switcher) Plan(c recovery.SwitchContext) (recovery.Switch, error) {
 	if until := c.Live.At.Add(time.Duration(b.Expires)).Truncate(time.Second); b.Expires > 0 && until.Before(keep) {
 		keep = until
 	}
-	a := changeArgs{Component: c.Component.Name, Live: c.Live.Target.ID, Scratch: c.Scratch.ID, Bucket: b, Moment: c.Point.Time, Keep: keep}
+	a := changeArgs{Component: c.Component.Name, Live: c.Live.Target.ID, Scratch: c.Scratch.ID, Bucket: b, Moment: c.Point.Time, Current: f.Current, Keep: keep}
 	list := recovery.NewStep("since", sinceName, "list what came after the moment", a)
 	list.Writes, list.MayPass = []recovery.TargetID{c.Scratch.ID}, true
 	s := recovery.Switch{

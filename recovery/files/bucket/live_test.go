@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"comeback/enginetest"
 	"comeback/recovery"
 	"comeback/recovery/execute"
 	"comeback/recovery/files/bucket"
@@ -73,6 +74,7 @@ type liveRun struct {
 	switcher recovery.Switcher
 	choose   func() recovery.Choice
 	dies     func(e recovery.Event) bool // behind which event its process dies
+	restored func()                      // what happens when the tree is there
 }
 
 func newLiveRun(store storage.Store, choose func() recovery.Choice) *liveRun {
@@ -168,6 +170,9 @@ func (l *liveRun) run(t testing.TB, p *recovery.Plan) recovery.State {
 	o := l.executor(t, p, dir, j, recovery.Fold(recovery.NewState(p), started), l.store)
 	o.Event = func(e recovery.Event) {
 		payload, _ := e.Payload()
+		if f, ok := payload.(recovery.StepFinished); ok && l.restored != nil && strings.HasSuffix(string(f.Step), "restore") {
+			l.restored()
+		}
 		w, ok := payload.(recovery.Waiting)
 		if !ok {
 			return
@@ -214,6 +219,29 @@ func ids(t testing.TB, store storage.Versioner) map[string][]string {
 		all[v.Key] = append(all[v.Key], v.Version)
 	}
 	return all
+}
+
+// Where the version of the moment was removed after the tree was restored, the one before it
+// is not made current in its place: nothing is changed.
+func TestBucket_inPlaceRemoved(t *testing.T) {
+	server, store := versioned(t)
+	for _, text := range []string{"older", "then"} {
+		store.put(t, "uploads/a", text)
+		store.put(t, "uploads/b", text)
+	}
+	moment := time.Now().UTC()
+	store.remove(t, server, "uploads/b")
+	want := objects(t, store, "")
+	l := newLiveRun(store, func() recovery.Choice { return recovery.ChooseStop })
+	l.restored = func() { store.removeVersion(t, server, "uploads/a") }
+	want["uploads/a"] = "older" // which is current by itself then
+	s := l.run(t, l.plan(t, moment))
+	if says, hint := enginetest.Failure(s); s.Result == recovery.ResultPassed || !strings.Contains(says, "removed since, or stored") || !strings.Contains(hint, "choose the moment again") || len(s.Held()) > 0 {
+		t.Errorf("it ended %s: %s (%s)", s.Result, says, hint)
+	}
+	if diff := cmp.Diff(want, objects(t, store, "")); diff != "" {
+		t.Errorf("live was changed: %s", diff)
+	}
 }
 
 // A live bucket after ransomware goes back to the moment in place: by new versions and

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"strconv"
@@ -130,8 +131,10 @@ type restoring struct {
 	unfit     unfit
 }
 
-// restore goes by the listing of when the moment was resolved. Where that is not there
-// any more, or names a version that is not, the bucket's versions tell what is left.
+// restore goes by the listing of when the moment was resolved. Where that names a version
+// that is not there any more, the bucket's versions tell what is left of it; where it is not
+// there itself, they tell what was current at the moment. Either way what is not what it was
+// when the moment was chosen fails the restore.
 func (r *restoring) restore(ctx context.Context, o Options) error {
 	store, err := r.env.Store(ctx, r.args.Copy)
 	if err != nil {
@@ -143,16 +146,23 @@ func (r *restoring) restore(ctx context.Context, o Options) error {
 	}
 	path := o.listingOf(r.args.Component, store, r.args.Facts.Prefix)
 	if f := kept(path, r.args.Facts.Listing); f != nil {
-		err := r.run(ctx, store, listedIn(f))
-		if err = errors.Join(err, f.Close()); !errors.Is(err, storage.ErrNotExist) {
+		defer f.Close()
+		err := r.run(ctx, store, listedIn(f), nil)
+		if !errors.Is(err, storage.ErrNotExist) {
 			return err
 		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return fmt.Errorf("read what was current at the moment: %w", err)
+		}
+		return r.run(ctx, store, left(listedIn(f), byKey(versions.Versions(ctx, r.args.Facts.Prefix))), nil)
 	}
-	return r.run(ctx, store, r.args.then(ctx, versions))
+	current := newCurrents()
+	return r.run(ctx, store, current.of(r.args.then(ctx, versions)), current)
 }
 
-// run restores objects, which come in the order of their keys.
-func (r *restoring) run(ctx context.Context, store storage.Store, all iter.Seq2[storage.Object, error]) error {
+// run restores objects, which come in the order of their keys. Where current is not nil, it
+// has added them up by then.
+func (r *restoring) run(ctx context.Context, store storage.Store, all iter.Seq2[storage.Object, error], current *currents) error {
 	r.unfit = unfit{}
 	meter := r.env.Meter()
 	meter.Phase("restore "+r.args.Copy+" by its versions", r.args.Facts.Bytes, recovery.InBytes)
@@ -175,6 +185,11 @@ func (r *restoring) run(ctx context.Context, store storage.Store, all iter.Seq2[
 	if gone := r.args.Facts.Files - r.done.Files - r.unfit.N; gone > 0 {
 		return recovery.Errorf("choose the moment again, which shows what is left, or another copy; and look at who removes versions",
 			"%s that %s had at the moment when it was chosen cannot be restored: their versions have been removed since", recovery.FormatCount(gone, "object"), store.URL())
+	}
+	if current != nil {
+		if err := current.are(r.args.Facts.Current, store.URL()); err != nil {
+			return err
+		}
 	}
 	r.done.Whole = true
 	return errors.Join(r.ledger.Sync(), r.ledger.Add(r.done), r.ledger.Sync())

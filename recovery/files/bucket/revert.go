@@ -290,14 +290,22 @@ func (a changeArgs) madeBefore(env recovery.Env) (*copies, error) {
 }
 
 // plan writes what is to be changed, durable when it returns. What an earlier attempt has
-// made current is right.
+// made current is right. Where the bucket's versions of the moment are not any more what they
+// were when it was chosen, and so in the tree, nothing is to be changed.
 func (a changeArgs) plan(ctx context.Context, env recovery.Env, r reverter, want wanted, made *copies) (*listOfChanges, error) {
 	list, err := newListOfChanges(env, a.Component+"-changes")
 	if err != nil {
 		return nil, err
 	}
 	env.Meter().Phase("list what is to be changed", 0, recovery.InItems)
-	for c, err := range made.others(r.differing(ctx, want, r.right)) {
+	current := newCurrents()
+	watched := func(h history) (change, bool, error) {
+		if then := h.at(a.Moment); then != nil {
+			current.add(*then)
+		}
+		return want(h)
+	}
+	for c, err := range made.others(r.differing(ctx, watched, r.right)) {
 		if err == nil {
 			env.Meter().Add(1)
 			err = list.add(c)
@@ -306,7 +314,7 @@ func (a changeArgs) plan(ctx context.Context, env recovery.Env, r reverter, want
 			return nil, errors.Join(err, list.out.Close())
 		}
 	}
-	return list, list.out.Close()
+	return list, errors.Join(current.are(a.Current, a.Bucket.Copy.Name), list.out.Close())
 }
 
 // prove looks at every key again.
