@@ -66,7 +66,7 @@ var listings = func() (string, error) {
 func switchers() []recovery.Switcher {
 	inRDS, inKubernetes, byCommand := rds.NewSwitcher(rds.Options{}), cnpg.NewSwitcher(cnpg.Options{}), commands.NewSwitcher(commands.Options{})
 	return []recovery.Switcher{trees.New(), trees.Beside(recovery.Config), trees.Beside(recovery.Code), bucket.NewSwitcher(openCopy), inRDS, inKubernetes, byCommand,
-		switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames,
+		switchover.New(switchover.Options{Engines: engines, SaveNames: saveNames, LoadNames: loadNames, OpenCopy: openCopy,
 			Elsewhere: map[string]switchover.Elsewhere{rds.Name: inRDS, cnpg.Name: inKubernetes, commands.Name: byCommand}})}
 }
 

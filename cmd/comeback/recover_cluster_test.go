@@ -312,15 +312,45 @@ func protected(t *testing.T, r *rig, l *lost, history string) {
 	}
 }
 
+// A switch that is given back when its server has run leaves a timeline in the copies, history
+// and all. It is marked dead there, as a switch back marks it: the next recovery goes from the
+// one that goes on, and is not asked which of two it is.
+func TestRecover_clusterGivenBack(t *testing.T) {
+	t.Parallel()
+	l := ownShop(t)
+	t.Cleanup(func() { halt(t, l) })
+	args := []string{"recover", clusterRunbook(t, l, l.before, ""), "--plain", "--to", fmt.Sprintf("before-xid:%d", l.incident.Harm.XID), "--confirm", clusterTarget(t, l)}
+	r := newRig(t).live(l)
+	defer r.runnersEnd(t)
+	r.environ["COMEBACK_TEST_KILL"] = "before:step.finished/1 database.start"
+	r.run(t.Context(), args...)
+	delete(r.environ, "COMEBACK_TEST_KILL")
+	run := filepath.Base(r.only(t))
+	stopped := r.run(t.Context(), "stop", run)
+	if state := r.stateOf(t, run); len(state.Old) > 0 || slices.ContainsFunc(state.Held(), func(c recovery.ClaimState) bool { return c.Kind == "started timeline" }) {
+		t.Fatalf("stopped: %s\n%s%s; old %v, held %v", state.Says, stopped.out, stopped.err, state.Old, state.Held())
+	}
+	for timeline, dead := range map[string]string{"00000002": "true", "00000001": "false"} {
+		marks, err := filepath.Glob(filepath.Join(l.Archive(), timeline+".comeback-"+run))
+		if err != nil || len(marks) != 1 {
+			t.Fatalf("the marks of timeline %s are %v, %v\n%s%s", timeline, marks, err, stopped.out, stopped.err)
+		}
+		if b, err := os.ReadFile(marks[0]); err != nil || !strings.Contains(string(b), `"dead":`+dead) {
+			t.Errorf("timeline %s is marked %s, %v; want dead %s", timeline, b, err, dead)
+		}
+	}
+	next := newRig(t).live(l)
+	defer next.runnersEnd(t)
+	next.run(t.Context(), args...).has(t, recovery.CameBack)
+}
+
 // A recovery of a cluster whose runner is killed anywhere ends as that of a database
 // does.
 func TestRecover_clusterAfterKill(t *testing.T) {
 	t.Parallel()
 	l := ownShop(t)
 	t.Cleanup(func() { halt(t, l) })
-	// One that is stopped between start and open may leave a timeline in the archive
-	// that no switch back marks.
-	l.killing(t, clusterRunbook(t, l, l.before, ", timeline: 1"), clusterTarget(t, l)).anywhere(t, "database.prepare", 0, "before:step.finished/1 database.exchange")
+	l.killing(t, clusterRunbook(t, l, l.before, ""), clusterTarget(t, l)).anywhere(t, "database.prepare", 0, "before:step.finished/1 database.exchange")
 }
 
 // halt ends the server of a shop, whoever has started it.

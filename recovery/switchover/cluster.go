@@ -517,6 +517,9 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	if err != nil {
 		return recovery.Outcome{}, err
 	}
+	if err := c.claimTimeline(ctx, env, control.Timeline); err != nil {
+		return recovery.Outcome{}, err
+	}
 	r, err := c.resource(openedCluster, c.Data, pair.New)
 	if err != nil {
 		return recovery.Outcome{}, err
@@ -537,7 +540,7 @@ func (startKind) Do(ctx context.Context, env recovery.Env, s recovery.Step) (rec
 	o := recovery.Outcome{Says: fmt.Sprintf("%s is served, on timeline %d", c.Data, id.Timeline), ToDo: c.Rebuild, Bindings: []recovery.Binding{{Component: c.Component, URL: c.Address}},
 		Facts: map[string]string{"timeline": strconv.FormatUint(uint64(id.Timeline), 10)}}
 	for _, r := range env.Held() {
-		if r.Details["data"] == c.Data && (r.Kind == restoredDirectory || r.Kind == stopped) {
+		if r.Details["data"] == c.Data && (r.Kind == restoredDirectory || r.Kind == stopped || r.Kind == startedTimeline) {
 			o.Adopted = append(o.Adopted, r)
 		}
 	}

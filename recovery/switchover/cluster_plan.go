@@ -42,6 +42,8 @@ type clusterArgs struct {
 	Logged      bool     `json:"logged,omitempty"`
 	// Fresh says that there is nothing in its place yet.
 	Fresh bool `json:"fresh,omitempty"`
+	// Copies, told to the step that starts the server, may get its timeline from then on.
+	Copies []recovery.Copy `json:"copies,omitempty"`
 }
 
 func isCluster(t recovery.Target) (clusterTarget, bool) {
@@ -115,10 +117,12 @@ func (s switcher) planCluster(c recovery.SwitchContext, t clusterTarget) (recove
 	prepare := clusterStep("prepare", prepareName, "make the restored directory one that can be live", a, a.Scratch)
 	stop := clusterStep("stop", stopName, "stop the live server "+name, a, a.Live, a.Scratch)
 	stop.After = []string{prepare.ID}
+	started := a
+	started.Copies = c.Copies
 	p := recovery.Switch{
 		Fence:    []recovery.Step{prepare, stop},
 		Exchange: []recovery.Step{clusterStep("exchange", exchangeName, "make the restored directory live", a, a.Live)},
-		Open:     []recovery.Step{clusterStep("start", startName, "start the restored server", a, a.Live)},
+		Open:     []recovery.Step{clusterStep("start", startName, "start the restored server", started, a.Live)},
 		Protect:  s.protectSteps(c, protectArgs{countArgs: a.countArgs, Logged: a.Logged, Copies: c.Copies, Data: t.Data}),
 		Warnings: warnings,
 	}

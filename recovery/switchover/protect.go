@@ -152,22 +152,30 @@ func (k protect) archives(ctx context.Context, env recovery.Env, a protectArgs) 
 	silent = map[string]error{}
 	for _, c := range a.Copies {
 		store, err := env.Store(ctx, c.Name)
-		var survey recovery.Survey
+		var archive heldBy
 		if err == nil {
-			store = storage.Current(store)
-			survey, err = engine.Survey(ctx, a.Of, c, neighbours.See(a.Of, store))
-			survey = survey.Lineage(a.Point.Backup.Details[recovery.SystemIdentifier])
+			archive, err = archiveIn(ctx, engine, a.Of, c, store, a.Point.Backup.Details[recovery.SystemIdentifier])
 		}
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, context.Cause(ctx)
 		case err != nil:
 			silent[c.Name] = err
-		case c.Name == a.Point.Copy || h.End(survey) > 0:
-			all = append(all, heldBy{c.Name, h, survey, store})
+		case c.Name == a.Point.Copy || h.End(archive.survey) > 0:
+			all = append(all, archive)
 		}
 	}
 	return all, silent, nil
+}
+
+// archiveIn is what a copy holds now of a cluster's log, by an engine that is a Holder.
+func archiveIn(ctx context.Context, engine recovery.Engine, of recovery.Component, c recovery.Copy, store storage.Store, system string) (heldBy, error) {
+	store = storage.Current(store)
+	survey, err := engine.Survey(ctx, of, c, neighbours.See(of, store))
+	if err != nil {
+		return heldBy{}, err
+	}
+	return heldBy{c.Name, engine.(recovery.Holder), survey.Lineage(system), store}, nil
 }
 
 func namesOf(copies []live.Archive) string {

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"comeback/recovery"
+	"comeback/storage"
 )
 
 // The ways in which a component comes back into a live server.
@@ -24,6 +25,9 @@ type Options struct {
 	// then what is lost is counted by numbers.
 	SaveNames func(ctx context.Context, address string, w io.Writer) error
 	LoadNames func(r io.Reader) (recovery.Names, error)
+	// OpenCopy opens a copy, in which a timeline is marked when a switch is given back;
+	// expand resolves its references. Where it is nil none is.
+	OpenCopy func(ctx context.Context, c recovery.Copy, expand func(string) (string, error)) (storage.Store, error)
 	// Elsewhere are, by the name of an engine, what hands over and removes the
 	// servers that it has restored, where they are not on this host.
 	Elsewhere map[string]Elsewhere
@@ -86,8 +90,8 @@ func (s switcher) Kinds() []recovery.Kind {
 }
 
 // Releasers give back what a switch has not finished.
-func (switcher) Releasers(expand func(string) (string, error)) []recovery.Releaser {
-	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}, undoOpened{expand}, undoExchange{expand}, undoOpenedCluster{expand}, startAgain{expand}, removeRestored{expand}, removeHanded{}}
+func (s switcher) Releasers(expand func(string) (string, error)) []recovery.Releaser {
+	return []recovery.Releaser{dropLoaded{expand}, liftFence{expand}, undoSwap{expand}, undoOpened{expand}, undoExchange{expand}, undoOpenedCluster{expand}, startAgain{expand}, removeRestored{expand}, removeHanded{}, leaveTimeline{s.Options, expand}}
 }
 
 // engine finds the engine that has restored a point.

@@ -2,11 +2,15 @@ package switchover
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"comeback/recovery"
+	"comeback/recovery/pitr/walfile"
+	"comeback/recovery/postgres"
 	"comeback/storage"
 )
 
@@ -37,12 +41,29 @@ func (k markTimeline) Do(ctx context.Context, env recovery.Env, s recovery.Step)
 	if err := s.Decode(&a); err != nil {
 		return recovery.Outcome{}, err
 	}
-	var marked, failed []string
+	marked, err := k.mark(ctx, a, func(c recovery.Copy) (storage.Store, error) { return env.Store(ctx, c.Name) })
+	if err != nil {
+		return recovery.Outcome{}, recovery.Errorf("retry; or "+a.byHand(), "%w", err)
+	}
+	if len(marked) == 0 {
+		return recovery.Outcome{Says: "no copy holds the log of two timelines"}, nil
+	}
+	return recovery.Outcome{Says: fmt.Sprintf("timeline %d is marked dead in %s, %d goes on", a.Dead, strings.Join(marked, ", "), a.Alive)}, nil
+}
+
+// byHand is what does where a copy has no mark.
+func (a markArgs) byHand() string {
+	return fmt.Sprintf("set `timeline: %d` of %s, else the latest moment may be taken from timeline %d", a.Alive, a.Of.Name, a.Dead)
+}
+
+// mark notes it in every copy that holds the log, and names those.
+func (o Options) mark(ctx context.Context, a markArgs, open func(recovery.Copy) (storage.Store, error)) (marked []string, err error) {
+	var failed []string
 	for _, c := range a.Copies {
-		store, err := env.Store(ctx, c.Name)
+		store, err := open(c)
 		if err == nil {
 			var there bool
-			if there, err = k.markIn(ctx, a, c.Name, storage.Current(store)); there {
+			if there, err = o.markIn(ctx, a, c.Name, storage.Current(store)); there {
 				marked = append(marked, c.Name)
 			}
 		}
@@ -51,13 +72,9 @@ func (k markTimeline) Do(ctx context.Context, env recovery.Env, s recovery.Step)
 		}
 	}
 	if len(failed) > 0 {
-		return recovery.Outcome{}, recovery.Errorf(fmt.Sprintf("retry; or set `timeline: %d` of %s, else the latest moment may be taken from timeline %d", a.Alive, a.Of.Name, a.Dead),
-			"note that timeline %d is dead: %s", a.Dead, strings.Join(failed, "; "))
+		return marked, fmt.Errorf("note that timeline %d is dead: %s", a.Dead, strings.Join(failed, "; "))
 	}
-	if len(marked) == 0 {
-		return recovery.Outcome{Says: "no copy holds the log of two timelines"}, nil
-	}
-	return recovery.Outcome{Says: fmt.Sprintf("timeline %d is marked dead in %s, %d goes on", a.Dead, strings.Join(marked, ", "), a.Alive)}, nil
+	return marked, nil
 }
 
 // markIn notes it in one copy, with every engine that keeps timelines there.
@@ -76,4 +93,90 @@ func (o Options) markIn(ctx context.Context, a markArgs, copy string, store stor
 		}
 	}
 	return marked, nil
+}
+
+// startedTimeline is a timeline on which a restored server has been started for its users,
+// and that its archiver may have stored, history and all. Its ID is not a file's.
+const startedTimeline recovery.ResourceKind = "started timeline"
+
+// claimTimeline announces the timeline of a restored server that is about to be started. It
+// is older than the opening, so that it is given back when the server has stopped.
+func (c clusterStepOf) claimTimeline(ctx context.Context, env recovery.Env, timeline uint32) error {
+	if c.Back || !c.Logged || len(c.Copies) == 0 {
+		return nil
+	}
+	alive := c.Point.Timeline // where nothing was live, the one that was gone back to
+	if !c.Fresh {
+		control, err := postgres.ReadControl(ctx, c.tools, c.Aside)
+		if err != nil {
+			return err
+		}
+		alive = control.Timeline
+	}
+	if alive == timeline {
+		return nil
+	}
+	mark, err := json.Marshal(markArgs{Of: c.Of, Copies: c.Copies, System: c.System, Dead: timeline, Alive: alive, Run: c.Run, At: env.Now().UTC()})
+	if err != nil {
+		return fmt.Errorf("keep which timeline is started: %w", err)
+	}
+	return env.Claim(ctx, recovery.Resource{Kind: startedTimeline, ID: fmt.Sprintf("%d of %s", timeline, c.Data),
+		Details: map[string]string{"data": c.Data, "engine": c.Point.Engine, "mark": string(mark)}})
+}
+
+// leaveTimeline notes in the copies that nobody goes on with a timeline whose server was
+// started and is not live any more. A timeline that no copy has got is left alone: the next
+// restore gives its number again.
+type leaveTimeline struct {
+	Options
+	expand func(string) (string, error)
+}
+
+func (leaveTimeline) Resource() recovery.ResourceKind { return startedTimeline }
+
+func (k leaveTimeline) Release(ctx context.Context, r recovery.Resource) error {
+	var a markArgs
+	if err := json.Unmarshal([]byte(r.Details["mark"]), &a); err != nil || a.Dead == 0 || k.OpenCopy == nil {
+		return fmt.Errorf("give back %s %s: its record does not say where", r.Kind, r.ID)
+	}
+	open := func(c recovery.Copy) (storage.Store, error) { return k.OpenCopy(ctx, c, k.expand) }
+	stored, err := k.stored(ctx, r.Details["engine"], a, open)
+	if stored {
+		_, err = k.mark(ctx, a, open)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; %s", err, a.byHand())
+	}
+	return nil
+}
+
+// stored reports whether a copy has got the timeline's history. Its error is of copies that
+// could not be asked, where none of the others has.
+func (o Options) stored(ctx context.Context, name string, a markArgs, open func(recovery.Copy) (storage.Store, error)) (bool, error) {
+	engine, err := o.engine(name)
+	if err != nil {
+		return false, err
+	}
+	if _, ok := engine.(recovery.Holder); !ok {
+		return false, fmt.Errorf("look for timeline %d: the engine %s reads no archive", a.Dead, name)
+	}
+	var failed []error
+	for _, c := range a.Copies {
+		store, err := open(c)
+		var archive heldBy
+		if err == nil {
+			archive, err = archiveIn(ctx, engine, a.Of, c, store, a.System)
+		}
+		there := false
+		if err == nil {
+			there, err = archive.Has(ctx, walfile.HistoryName(a.Dead))
+		}
+		if there {
+			return true, nil
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("look for timeline %d in %s: %w", a.Dead, c.Name, err))
+		}
+	}
+	return false, errors.Join(failed...)
 }
