@@ -54,24 +54,28 @@ const aws = "AWS"
 func (j *judge) three() recovery.Digit {
 	d := recovery.Digit{Name: "3 copies", Mark: recovery.NotMet, Evidence: []string{"production is one"}}
 	sure, maybe := 1, 1
-	seen, counted, owners := map[string]string{}, map[string]bool{}, map[string]bool{} // the last by providers
+	counted, owners := map[string]bool{}, map[string]bool{} // by providers
+	var seen []Copy
 	for _, cp := range j.Copies {
 		whole := j.whole(cp.Name)
-		other := seen[cp.Domain]
+		other := slices.IndexFunc(seen, cp.failsWith)
 		switch {
 		case cp.Beside:
 			d.Evidence = append(d.Evidence, cp.Name+" is on the same disk as production: none of its own")
 			continue
-		case cp.Domain != "" && other != "":
-			d.Evidence = append(d.Evidence, fmt.Sprintf("%s fails together with %s (%s)", cp.Name, other, cp.Domain))
+		case other >= 0:
+			d.Evidence = append(d.Evidence, fmt.Sprintf("%s fails together with %s (%s)", cp.Name, seen[other].Name, cp.Domain))
 			continue
 		case whole == recovery.NotMet:
 			d.Evidence = append(d.Evidence, cp.Name+" does not hold every component")
 			continue
 		}
 		maybe++
-		seen[cp.Domain] = cp.Name
+		unsure := cp.Unsure || slices.ContainsFunc(seen, cp.mayFailWith)
+		seen = append(seen, cp)
 		switch {
+		case unsure:
+			d.Evidence = append(d.Evidence, fmt.Sprintf("%s is on %s: whether that is the disk of production, or of another copy, is not seen", cp.Name, cp.Domain))
 		case cp.Medium == "a bucket" && cp.Here:
 			d.Evidence = append(d.Evidence, cp.Name+" is served by this host, from which disk is not seen")
 		case whole == recovery.Unknown, cp.Domain == "" && cp.Provider == "":
@@ -92,6 +96,17 @@ func (j *judge) three() recovery.Digit {
 	}
 	d.Mark = reached(sure, maybe, 3)
 	return d
+}
+
+// failsWith reports whether two copies are on the same disk, or in the same account.
+func (c Copy) failsWith(other Copy) bool {
+	return c.Domain != "" && c.Domain == other.Domain || slices.ContainsFunc(c.Disks, func(disk string) bool { return slices.Contains(other.Disks, disk) })
+}
+
+// mayFailWith reports whether two directories of this host may be on the same disk.
+func (c Copy) mayFailWith(other Copy) bool {
+	told := func(c Copy) bool { return c.Medium != "a directory" || !c.Here || len(c.Disks) > 0 }
+	return c.Medium == other.Medium && c.Here && other.Here && !(told(c) && told(other))
 }
 
 // accounts finds that no copy is out of reach of the account whose credentials this

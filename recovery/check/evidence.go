@@ -121,6 +121,10 @@ type Copy struct {
 	// Here says that it lies on this host; Beside that it lies on the disk that
 	// holds live data, and falls with it.
 	Here, Beside bool
+	// Disks are those of this host that a directory lies on; none where the kernel does not
+	// tell. Unsure says that it is not known whether live data lie there, too.
+	Disks  []string
+	Unsure bool
 	// Manifests are what the copy knows of its backups.
 	Manifests []recovery.Manifest
 	// Unread is how many further ones could not be read, UnreadErr why.

@@ -644,6 +644,18 @@ func TestJudge(t *testing.T) {
 		}, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "offsite fails together with nearby (AWS, account 210987654321)", ""},
 		{"a copy is on production's disk", func(e *check.Evidence) { e.Copies[0].Beside = true }, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "nearby is on the same disk as production", ""},
 		{"the bucket is on this host", func(e *check.Evidence) { e.Copies[1].Here, e.Copies[0].Here = true, true }, []string{"3-2-1-1-0/3 copies", "3-2-1-1-0/1 elsewhere"}, recovery.WouldBut, "offsite is on this host", ""},
+		{"copies share a disk of several", func(e *check.Evidence) {
+			for i := range e.Copies {
+				cp := &e.Copies[i]
+				cp.Medium, cp.Provider, cp.Region, cp.Here, cp.Disks, cp.Domain = "a directory", "", "", true, []string{"sda", "sdb"}[:i+1], "disks of db1 by "+cp.Name
+			}
+		}, []string{"3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "offsite fails together with nearby (disks of db1 by offsite)", ""},
+		{"of a copy it is not known whether it is on production's disk", func(e *check.Evidence) { e.Copies[0].Here, e.Copies[0].Unsure = true, true }, []string{"3-2-1-1-0/3 copies"}, recovery.WouldBut, "nearby is on disk 8:1 of backup1: whether that is the disk of production", ""},
+		{"on which disk a directory lies is not known", func(e *check.Evidence) {
+			cp := &e.Copies[1]
+			e.Copies[0].Here, e.Copies[0].Disks = true, []string{"sda"}
+			cp.Medium, cp.Provider, cp.Region, cp.Here, cp.Domain = "a directory", "", "", true, "disk 0:43 of db1"
+		}, []string{"3-2-1-1-0/3 copies", "3-2-1-1-0/2 kinds", "3-2-1-1-0/1 elsewhere", "3-2-1-1-0/1 locked"}, recovery.WouldBut, "offsite is on disk 0:43 of db1: whether that is the disk", ""},
 		{"the only bucket's owner is not known", func(e *check.Evidence) { e.Copies[1].Domain, e.Copies[1].Copy.Account = "", "" }, nil, recovery.WouldSave, "", ""},
 		{"two buckets, whose owners are not known", func(e *check.Evidence) {
 			e.Copies[0].Medium, e.Copies[0].Region = "a bucket", "eu-central-1"

@@ -28,8 +28,9 @@ type Mount struct {
 	Device string
 	// Root is what of the file system is mounted, "/" where that is all of it; Point is where.
 	Root, Point string
-	// Type is the file system's: "ext4", "cgroup2".
-	Type string
+	// Type is the file system's: "ext4", "cgroup2"; Source is what it was mounted from:
+	// "/dev/vda1", "tank/data".
+	Type, Source string
 }
 
 // Read is the table of this process: of the mount namespace that it is in, as far as its own
@@ -59,7 +60,9 @@ func parse(table string) (all []Mount) {
 			continue
 		}
 		m := Mount{ID: id, Device: fields[2], Root: unescape(fields[3]), Point: unescape(fields[4])}
-		m.Type, _, _ = strings.Cut(after, " ")
+		m.Type, after, _ = strings.Cut(after, " ")
+		source, _, _ := strings.Cut(after, " ")
+		m.Source = unescape(source)
 		all = append(all, m)
 	}
 	return all

@@ -26,9 +26,9 @@ func TestParse(t *testing.T) {
 x 22 0:27 / /mnt rw - tmpfs tmpfs rw
 `
 	want := []Mount{
-		{22, "254:0", "/", "/", "ext4"},
-		{30, "0:5", "/a b", `/srv/two words\x`, "tmpfs"},
-		{31, "0:26", "/", "/sys/fs/cgroup", "cgroup2"},
+		{22, "254:0", "/", "/", "ext4", "/dev/vda"},
+		{30, "0:5", "/a b", `/srv/two words\x`, "tmpfs", "tmpfs"},
+		{31, "0:26", "/", "/sys/fs/cgroup", "cgroup2", "cgroup"},
 	}
 	if got := parse(table); !slices.Equal(got, want) {
 		t.Errorf("it reads %+v, want %+v", got, want)

@@ -139,7 +139,7 @@ func each[Of any](ctx context.Context, all []Of, within time.Duration, look func
 
 // source looks whether a component's source has changed, where that answers.
 func (o Options) source(ctx context.Context, c recovery.Component) check.Source {
-	for _, a := range devices(ctx, placesOf(c.Settings, o.Expand), o.Within) {
+	for _, a := range disks(ctx, placesOf(c.Settings, o.Expand), o.Within) {
 		if _, silent := errors.AsType[*storage.Silent](a.Err); silent {
 			return check.Source{Err: fmt.Errorf("look at %s: %w", a.Of, a.Err)}
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"comeback/recovery/check"
+	"comeback/recovery/mounts"
 	"comeback/recovery/room"
 	"comeback/runbooks"
 	"comeback/storage"
@@ -43,20 +44,62 @@ func placeOf(ctx context.Context, seen *check.Copy) {
 		return
 	}
 	seen.Medium, seen.Here = "a directory", true
+	d, err := diskOf(u.Path)
+	if err != nil {
+		return
+	}
+	if d.far != "" {
+		seen.Here, seen.Domain = false, d.far+" at "+u.Path
+		return
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this host"
+	}
+	seen.Disks, seen.Domain = d.names, d.String()+" of "+host
+}
+
+// disk is where on this host a place lies.
+type disk struct {
+	// device is the file system's number.
+	device uint64
+	// names are the disks below it; none where the kernel does not tell.
+	names []string
+	// far is the name of a file system that lies elsewhere.
+	far string
+}
+
+func (d disk) String() string {
+	switch len(d.names) {
+	case 0:
+		return fmt.Sprintf("disk %d:%d", d.device>>8&0xfff, d.device&0xff)
+	case 1:
+		return "disk " + d.names[0]
+	}
+	return "disks " + strings.Join(d.names, ", ")
+}
+
+// fails reports whether two places fail together, and whether that is known.
+func (d disk) fails(with disk) (together, known bool) {
+	if d.device == with.device || slices.ContainsFunc(d.names, func(name string) bool { return slices.Contains(with.names, name) }) {
+		return true, true
+	}
+	return false, (d.far != "" || len(d.names) > 0) && (with.far != "" || len(with.names) > 0)
+}
+
+// diskOf looks where a place lies that must be there.
+func diskOf(place string) (d disk, err error) {
+	if _, d.device, err = room.On(place); err != nil {
+		return d, err
+	}
 	var fs syscall.Statfs_t
-	if syscall.Statfs(u.Path, &fs) == nil {
-		if name := farAway[int64(uint32(fs.Type))]; name != "" {
-			seen.Here, seen.Domain = false, name+" at "+u.Path
-			return
-		}
+	if syscall.Statfs(place, &fs) == nil {
+		d.far = farAway[int64(uint32(fs.Type))]
 	}
-	if _, dev, err := room.Free(u.Path); err == nil {
-		host, err := os.Hostname()
-		if err != nil {
-			host = "this host"
-		}
-		seen.Domain = fmt.Sprintf("disk %d:%d of %s", dev>>8&0xfff, dev&0xff, host)
+	if d.far == "" {
+		d.names, _ = mounts.Disks(place) // what it does not tell is not known
 	}
+	return d, nil
 }
 
 // ofAWS reports whether a host is one of AWS.
@@ -84,8 +127,9 @@ func onThisHost(ctx context.Context, host string) bool {
 	})
 }
 
-// besideLive finds the copies that lie on a disk that holds live data. What does not answer is
-// no disk of this host: a copy that could not be opened is not asked again.
+// besideLive finds the copies that lie on a disk that holds live data, and those of which that
+// is not known. What does not answer is no disk of this host: a copy that could not be opened is
+// not asked again.
 func (o Options) besideLive(ctx context.Context, e *check.Evidence) {
 	var clusters []string
 	for _, s := range e.Servers {
@@ -93,14 +137,26 @@ func (o Options) besideLive(ctx context.Context, e *check.Evidence) {
 			clusters = append(clusters, s.DataDirectory)
 		}
 	}
-	live := LiveDevices(ctx, o.Runbook, o.Expand, clusters, o.Within)
+	live := disks(ctx, livePlaces(o.Runbook, o.Expand, clusters), o.Within)
 	for i := range e.Copies {
-		if !e.Copies[i].Here {
+		cp := &e.Copies[i]
+		u, err := url.Parse(cp.URL)
+		if err != nil || u.Scheme != "file" || !cp.Here {
 			continue
 		}
-		if _, device, ok := DirectoryOf(ctx, e.Copies[i].URL, o.Within); ok && live[device] {
-			e.Copies[i].Beside = true
+		at := disks(ctx, []string{u.Path}, o.Within)[0]
+		if at.Err != nil {
+			continue
 		}
+		unsure := false
+		for _, l := range live {
+			if l.Err != nil {
+				continue
+			}
+			together, known := at.Says.fails(l.Says)
+			cp.Beside, unsure = cp.Beside || together, unsure || !known
+		}
+		cp.Unsure = unsure && !cp.Beside
 	}
 }
 
@@ -118,17 +174,22 @@ func HasCluster(dir string) bool {
 // trees that a runbook names; expand resolves what their settings refer to. Each of them may
 // take so long to answer; on a file server that has gone none does.
 func LiveDevices(ctx context.Context, rb *runbooks.Runbook, expand func(string) (string, error), clusters []string, within time.Duration) map[uint64]bool {
+	live := map[uint64]bool{}
+	for _, a := range disks(ctx, livePlaces(rb, expand, clusters), within) {
+		if a.Err == nil {
+			live[a.Says.device] = true
+		}
+	}
+	return live
+}
+
+// livePlaces are the whole paths of what is live.
+func livePlaces(rb *runbooks.Runbook, expand func(string) (string, error), clusters []string) []string {
 	all := slices.Clone(clusters)
 	for _, c := range rb.Components {
 		all = append(all, placesOf(c.Settings, expand)...)
 	}
-	live := map[uint64]bool{}
-	for _, a := range devices(ctx, all, within) {
-		if a.Err == nil && filepath.IsAbs(a.Of) {
-			live[a.Says] = true
-		}
-	}
-	return live
+	return slices.DeleteFunc(all, func(place string) bool { return !filepath.IsAbs(place) })
 }
 
 // placesOf are the directories and files of this host that a component's settings name.
@@ -143,13 +204,10 @@ func placesOf(settings map[string][]string, expand func(string) (string, error))
 	return all
 }
 
-// devices asks places that must be there for the devices that they lie on, side by side: on a
-// file server that has gone they answer nothing.
-func devices(ctx context.Context, places []string, within time.Duration) []storage.Answer[string, uint64] {
-	return storage.Each(ctx, places, within, func(_ context.Context, place string) (uint64, error) {
-		_, device, err := room.On(place)
-		return device, err
-	})
+// disks asks places that must be there where they lie, side by side: on a file server that has
+// gone they answer nothing.
+func disks(ctx context.Context, places []string, within time.Duration) []storage.Answer[string, disk] {
+	return storage.Each(ctx, places, within, func(_ context.Context, place string) (disk, error) { return diskOf(place) })
 }
 
 // DirectoryOf is the directory of a copy that is one, and the device that it lies on. It may

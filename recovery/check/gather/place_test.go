@@ -46,3 +46,26 @@ func TestPlaceOf(t *testing.T) {
 		t.Errorf("a directory: %+v", seen)
 	}
 }
+
+// Two places fail together where a disk holds both, whatever numbers their file systems have;
+// where the kernel does not tell of one, that is not known.
+func TestDisk_fails(t *testing.T) {
+	for name, test := range map[string]struct {
+		a, b            disk
+		together, known bool
+	}{
+		"two partitions":           {disk{device: 1, names: []string{"sda"}}, disk{device: 2, names: []string{"sda"}}, true, true},
+		"a volume of several":      {disk{device: 1, names: []string{"sda", "sdb"}}, disk{device: 2, names: []string{"sdb"}}, true, true},
+		"two disks":                {disk{device: 1, names: []string{"sda"}}, disk{device: 2, names: []string{"sdb"}}, false, true},
+		"one file system":          {disk{device: 1}, disk{device: 1}, true, true},
+		"one is not told":          {disk{device: 1}, disk{device: 2, names: []string{"sda"}}, false, false},
+		"one is on a file server":  {disk{device: 1, far: "NFS"}, disk{device: 2, names: []string{"sda"}}, false, true},
+		"not told and file server": {disk{device: 1, far: "NFS"}, disk{device: 2}, false, false},
+	} {
+		for _, both := range [][2]disk{{test.a, test.b}, {test.b, test.a}} {
+			if together, known := both[0].fails(both[1]); together != test.together || known != test.known {
+				t.Errorf("%s: together is %v, known %v", name, together, known)
+			}
+		}
+	}
+}
