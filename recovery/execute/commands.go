@@ -65,7 +65,7 @@ func (x *Executor) passOn(to string, p recovery.Payload) error {
 	if err := x.recordLocked(p); err != nil {
 		return err
 	}
-	x.attended = true
+	x.attend()
 	x.seats.leaveTo(to)
 	return nil
 }
@@ -117,7 +117,7 @@ func (x *Executor) askTicks(s recovery.Step) {
 		x.endTicks(s.ID)
 		return
 	}
-	if !x.Unattended {
+	if !x.nobody() {
 		x.recordLocked(recovery.Waiting{Step: s.ID, For: recovery.WaitTicks})
 		return
 	}

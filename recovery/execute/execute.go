@@ -52,7 +52,8 @@ type Options struct {
 	// nobody sets. Without it a step of the clock is only seen where it shows in the order of
 	// events.
 	Uptime func() time.Duration
-	// Unattended says that nobody can be asked: the ticks of a rehearsal are
+	// Unattended says that nobody can be asked, until somebody takes the command of the run,
+	// is given it, changes its plan or holds it back: the ticks of a rehearsal are
 	// talked through, and a step that fails stops the run, but for one whose copy did not
 	// answer, which is done again after Pauses.
 	Unattended bool
@@ -100,7 +101,7 @@ type Executor struct {
 	later   map[string]*time.Timer // to the end of the pauses of steps
 	patient map[string]*patience   // of the steps that had any
 	// attended says that a person has taken the command of a run that nobody was to be asked
-	// in, or was given it, or has changed its plan: they can be asked for the name.
+	// in, or was given it, or has changed its plan: they can be asked.
 	attended bool
 
 	sight sync.Mutex // guards what follows: it is read under either lock, and changed under both

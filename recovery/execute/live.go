@@ -165,17 +165,11 @@ func begunSince(p *recovery.Plan, state *recovery.State, since uint64, but strin
 // nameMissing makes a wait of an attempt for which nobody has typed the name;
 // where nobody can be asked for it, it is a refusal.
 func (x *Executor) nameMissing(s recovery.Step, err error) (recovery.Waiting, bool) {
-	if !errors.Is(err, errName) || !x.asksName() || x.state.Stop != nil {
+	if !errors.Is(err, errName) || x.nobody() || x.state.Stop != nil {
 		return recovery.Waiting{}, false
 	}
 	return recovery.Waiting{Step: s.ID, For: recovery.WaitName, Cause: err.Error(),
 		Hint: fmt.Sprintf("type %s; anything else %s nothing", x.Plan.Confirm, verb(x.Plan))}, true
-}
-
-// asksName reports whether somebody can be asked for the name: where nobody was to be asked,
-// who holds the run back, and who commands it since, or has changed its plan.
-func (x *Executor) asksName() bool {
-	return !x.Unattended || x.state.HeldBackBy != "" || x.attended
 }
 
 // confirm takes a typed name. Steps that waited for it go on.
@@ -186,7 +180,14 @@ func (x *Executor) confirm(c recovery.Command) error {
 	if err := CheckName(x.Plan, c.Text); err != nil {
 		return err
 	}
-	return x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.state.Gone()})
+	held := x.state.HeldBackBy != ""
+	if err := x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.state.Gone()}); err != nil {
+		return err
+	}
+	if held && len(x.state.Waits()) > 0 { // who held the run back until now was asked about these
+		x.attend()
+	}
+	return nil
 }
 
 // holdBack makes the run ask for the name again before it changes anything live.

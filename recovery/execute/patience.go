@@ -77,7 +77,7 @@ func (p *patience) next(pauses []time.Duration) (pause time.Duration, last bool)
 // did not answer it is done again after a pause, until it has had all of them. What is
 // journaled is the decision; whoever takes the run up meanwhile tries at once.
 func (x *Executor) triesLater(s recovery.Step, err error, came progress) bool {
-	if !x.Unattended || !errors.Is(err, storage.ErrUnavailable) {
+	if !x.nobody() || !errors.Is(err, storage.ErrUnavailable) {
 		return false
 	}
 	pause, last := x.patienceOf(s, came).next(x.Pauses)
@@ -109,6 +109,10 @@ func (x *Executor) now(step string) {
 func (x *Executor) endPauses() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.endPausesLocked()
+}
+
+func (x *Executor) endPausesLocked() {
 	for id, timer := range x.later {
 		timer.Stop()
 		delete(x.later, id)

@@ -50,14 +50,14 @@ func (x *Executor) askAgain(st *recovery.StepState) {
 	switch {
 	case chosen == recovery.ChooseStop && (waits || st.State == recovery.FailedAt):
 		x.recordLocked(recovery.StopAsked{By: st.Decisions[len(st.Decisions)-1].By, Reason: fmt.Sprintf("%s failed", st.Says)})
-	case st.Kind == recovery.KindTicks && (st.State == recovery.Running || waits && (x.Unattended || ticked(st))):
+	case st.Kind == recovery.KindTicks && (st.State == recovery.Running || waits && (x.nobody() || ticked(st))):
 		x.askTicks(st.Step)
 	case st.Kind == recovery.KindApproval && (st.State == recovery.Running || waits):
 		x.askApprovalAgain(st)
-	case waits && x.Unattended && st.WaitsFor != "":
+	case waits && x.nobody() && st.WaitsFor != "":
 		x.recordLocked(recovery.Decided{Step: st.ID, Choice: recovery.ChooseRetry, By: recovery.Program,
 			Reason: "nobody is there any more to be waited for"})
-	case st.State == recovery.FailedAt && !st.Retry && (st.WaitsFor == "" || x.Unattended):
+	case st.State == recovery.FailedAt && !st.Retry && (st.WaitsFor == "" || x.nobody()):
 		x.askAbout(st.Step)
 	}
 }
@@ -71,7 +71,7 @@ func (x *Executor) askApprovalAgain(st *recovery.StepState) {
 			return
 		}
 	}
-	if st.State == recovery.Running || x.Unattended {
+	if st.State == recovery.Running || x.nobody() {
 		x.askApproval(st.Step)
 	}
 }

@@ -88,14 +88,8 @@ func checks(s recovery.Step) bool {
 	return false
 }
 
-// awaited reports whether a person is waited for: where nobody was to be asked, only for
-// the name, by who can be asked for it all the same.
-func (x *Executor) awaited() bool {
-	if !x.Unattended {
-		return len(x.state.Waits()) > 0
-	}
-	return x.asksName() && slices.ContainsFunc(x.state.Steps, func(st recovery.StepState) bool { return st.WaitsFor == recovery.WaitName })
-}
+// awaited reports whether a person is waited for who is there.
+func (x *Executor) awaited() bool { return !x.nobody() && len(x.state.Waits()) > 0 }
 
 // startable reports whether a step can start now: it is to do, or a person
 // asked for it again.
@@ -212,7 +206,7 @@ func (x *Executor) begin(s recovery.Step, r *running) bool {
 
 // askAbout leaves a failed step to a person; where nobody can be asked the run stops.
 func (x *Executor) askAbout(s recovery.Step) {
-	if x.Unattended {
+	if x.nobody() {
 		// Checks beside this one are still made, so that the report tells of all.
 		if !x.othersGoOn(s) {
 			x.recordLocked(recovery.StopAsked{By: recovery.Program, Reason: fmt.Sprintf("%s failed and nobody is there to decide", s.Says)})

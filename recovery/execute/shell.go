@@ -32,7 +32,7 @@ func (k shell) Do(ctx context.Context, e recovery.Env, s recovery.Step) (recover
 	}
 	run := e.Command
 	if args.Terminal {
-		if k.x.Unattended && k.x.Plan.Mode == recovery.Rehearsal {
+		if k.x.alone() && k.x.Plan.Mode == recovery.Rehearsal {
 			return leftOut(args, "it talks with a person, and nobody is there"), nil
 		}
 		converse, err := k.x.conversation(e, s, args)

@@ -86,7 +86,7 @@ func (x *Executor) conversation(e recovery.Env, s recovery.Step, args recovery.S
 	own, ok := e.(*env)
 	seat := x.seats.of(s.ID)
 	switch {
-	case x.Unattended:
+	case x.alone():
 		return nil, recovery.Errorf("run it from a terminal", "%s talks with a person, and nobody is there", args.Name)
 	case !ok || seat == nil || !seat.taken():
 		return nil, fmt.Errorf("%s cannot go on without a terminal: %w", args.Name, errTerminal)

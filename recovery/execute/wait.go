@@ -14,7 +14,7 @@ import (
 // that was not given, or is not the right one. Where nobody can be asked it stays a failure.
 func (x *Executor) credentials(s recovery.Step, err error, o recovery.Outcome) (recovery.Waiting, bool) {
 	var missing MissingSecret
-	if x.Unattended || x.state.Stop != nil || !errors.Is(err, storage.ErrExpired) && !errors.Is(err, recovery.ErrUnfit) && !errors.As(err, &missing) {
+	if x.nobody() || x.state.Stop != nil || !errors.Is(err, storage.ErrExpired) && !errors.Is(err, recovery.ErrUnfit) && !errors.As(err, &missing) {
 		return recovery.Waiting{}, false
 	}
 	return recovery.Waiting{Step: s.ID, For: recovery.WaitCredentials, Cause: x.Secrets.Redact(err.Error()),
@@ -33,7 +33,7 @@ func (x *Executor) startApproval(s recovery.Step) {
 // talks it through and a recovery stops.
 func (x *Executor) askApproval(s recovery.Step) {
 	switch {
-	case !x.Unattended:
+	case !x.nobody():
 		x.recordLocked(recovery.Waiting{Step: s.ID, For: recovery.WaitApproval})
 	case x.Plan.Mode == recovery.Rehearsal:
 		x.recordLocked(recovery.StepFinished{Step: s.ID, Outcome: recovery.Outcome{Says: "talked through: nobody was there to sign"}})
@@ -136,7 +136,7 @@ func (x *Executor) amend(c recovery.Command) error {
 	if err := x.recordLocked(a); err != nil {
 		return err
 	}
-	x.attended = true
+	x.attend()
 	return nil
 }
 
