@@ -85,7 +85,7 @@ func (a *app) walPush(ctx context.Context, o walPushed) error {
 	if o.catchUp {
 		return a.catchUp(ctx, b, o)
 	}
-	options, err := a.pusher(b, o)
+	options, err := a.pusher(ctx, b, o)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (a *app) catchUp(ctx context.Context, b *book, o walPushed) error {
 			return usage("take it out of the runbook first, if it is to get nothing any more", "the runbook names the copy %s", name)
 		}
 	}
-	components, err := a.spooled(b, o)
+	components, err := a.spooled(ctx, b, o)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (a *app) catchUp(ctx context.Context, b *book, o walPushed) error {
 	var errs []error
 	for _, name := range components {
 		o.component = name
-		options, err := a.pusher(b, o)
+		options, err := a.pusher(ctx, b, o)
 		n := 0
 		if err == nil {
 			options.Forget = o.forget
@@ -129,7 +129,7 @@ func (a *app) catchUp(ctx context.Context, b *book, o walPushed) error {
 
 // spooled are the components to catch up with. Of several databases those have a spool
 // of which something was pushed on this host.
-func (a *app) spooled(b *book, o walPushed) ([]string, error) {
+func (a *app) spooled(ctx context.Context, b *book, o walPushed) ([]string, error) {
 	databases := plan.RestoredDatabases(b.Runbook)
 	if o.component != "" || o.spool != "" || len(databases) < 2 {
 		c, err := theDatabase(b, o.component, byFlag)
@@ -137,7 +137,7 @@ func (a *app) spooled(b *book, o walPushed) ([]string, error) {
 	}
 	var names []string
 	for _, c := range databases {
-		dir, err := a.spoolOf(b, c, "")
+		dir, err := a.movedSpool(ctx, b, c, "")
 		if err != nil {
 			return nil, err
 		}
@@ -163,10 +163,10 @@ func (a *app) openPushed(ctx context.Context, path string) (*book, error) {
 }
 
 // pusher gives what a push of a runbook's log needs, a spool with it.
-func (a *app) pusher(b *book, o walPushed) (push.Options, error) {
+func (a *app) pusher(ctx context.Context, b *book, o walPushed) (push.Options, error) {
 	options, err := a.pushOptions(b, o)
 	if err == nil {
-		options.Spool, err = a.spoolOf(b, options.Component, o.spool)
+		options.Spool, err = a.movedSpool(ctx, b, options.Component, o.spool)
 	}
 	return options, err
 }
@@ -200,6 +200,23 @@ func (a *app) spoolOf(b *book, c recovery.Component, asked string) (string, erro
 		return "", recovery.Errorf("give --spool, or set COMEBACK_STATE", "find the spool: %w", err).WithExit(recovery.Usage)
 	}
 	return push.SpoolIn(home.Dir, b.System, c.Name), nil
+}
+
+// movedSpool is spoolOf, with what an earlier version has left in it.
+func (a *app) movedSpool(ctx context.Context, b *book, c recovery.Component, asked string) (string, error) {
+	spool, err := a.spoolOf(b, c, asked)
+	if err != nil || asked != "" {
+		return spool, err
+	}
+	home, err := a.home()
+	if err != nil {
+		return "", err
+	}
+	var copies []string
+	for _, cp := range plan.Copies(b.Runbook) {
+		copies = append(copies, cp.Name)
+	}
+	return spool, push.MoveSpool(ctx, home.Dir, b.System, c.Name, copies)
 }
 
 // walFetch is restore_command over a runbook's copies. Only what is proven to be

@@ -51,12 +51,15 @@ func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) err
 	if err != nil {
 		return err
 	}
-	options, err := a.pusher(b, o)
+	options, err := a.pusher(ctx, b, o)
 	if err != nil {
 		return err
 	}
 	if dir == "" {
 		dir = push.ReceivedBeside(options.Spool)
+		if err := a.moveReceived(b, options.Component, o.spool); err != nil {
+			return err
+		}
 	}
 	if slot == "" {
 		slot = options.Component.Settings.Text("receiver")
@@ -74,6 +77,18 @@ func (a *app) walReceive(ctx context.Context, o walPushed, slot, dir string) err
 		return &recovery.Error{What: err.Error(), Hint: recovery.HintOf(err), Exit: recovery.Failed, Err: err}
 	}
 	return err
+}
+
+// moveReceived brings what an earlier version has received to beside the spool of this one.
+func (a *app) moveReceived(b *book, c recovery.Component, spool string) error {
+	if spool != "" {
+		return nil // it lies beside that
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	return push.MoveReceived(home.Dir, b.System, c.Name)
 }
 
 // receivedFrom is how the log of a live server is received.

@@ -34,14 +34,6 @@ type spool struct {
 	cutOff map[string]bool
 }
 
-// SpoolIn is the spool of a component's log in a state directory.
-func SpoolIn(state, system, component string) string {
-	return filepath.Join(state, "spool", system+"-"+component)
-}
-
-// ReceivedBeside is where what is received lies until it is pushed, beside a spool.
-func ReceivedBeside(spool string) string { return spool + "-received" }
-
 // tempPrefix begins the names of files in the making; whoever has the lock
 // removes those that are left.
 const tempPrefix = ".packing-"

@@ -22,8 +22,10 @@ func Spools(state, system, component string) []string {
 		}
 	}
 	for _, state := range states {
-		if spool := push.SpoolIn(state, system, component); !slices.Contains(spools, spool) {
-			spools = append(spools, spool)
+		for _, spool := range []string{push.SpoolIn(state, system, component), push.FormerSpoolIn(state, system, component)} {
+			if !slices.Contains(spools, spool) {
+				spools = append(spools, spool)
+			}
 		}
 	}
 	return spools
