@@ -7,6 +7,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/catalogue"
 	"comeback/recovery/check"
+	"comeback/storage"
 	"comeback/storagetest"
 )
 
@@ -21,8 +22,6 @@ type calendar struct {
 type moving struct {
 	from  time.Time
 	ahead time.Duration
-	// rests says that no base backup begins after it.
-	rests bool
 }
 
 // beyond is more than any test takes: what lies farther ahead is the calendar's own.
@@ -35,9 +34,6 @@ func (c *calendar) show(to time.Time) time.Duration {
 	return m.ahead
 }
 
-// rest says that no base backup begins until it is moved again.
-func (c *calendar) rest() { c.marks[len(c.marks)-1].rests = true }
-
 // now is what it shows.
 func (c *calendar) now() time.Time { return time.Now().Add(c.marks[len(c.marks)-1].ahead) }
 
@@ -47,8 +43,7 @@ func (c *calendar) moved(t time.Time) time.Time {
 		return t
 	}
 	told := t
-	label := t.Nanosecond() == 0 // of a base backup, which cuts a second's parts off
-	if label {
+	if t.Nanosecond() == 0 { // of a commit, which cuts a second's parts off
 		told = t.Add(time.Second - 1)
 	}
 	m := c.marks[0]
@@ -56,11 +51,30 @@ func (c *calendar) moved(t time.Time) time.Time {
 		if later.from.After(told) {
 			break
 		}
-		if !label || !later.rests {
-			m = later
-		}
+		m = later
 	}
 	return t.Add(m.ahead)
+}
+
+// shown is how far the calendar was ahead when it showed a time.
+func (c *calendar) shown(t time.Time) time.Duration {
+	i := len(c.marks) - 1
+	for i > 0 && c.marks[i].from.Add(c.marks[i].ahead).After(t) {
+		i--
+	}
+	return c.marks[i].ahead
+}
+
+// by moves a time that another clock has told, unless it is moved already, by how far the
+// calendar was ahead when what it is of was stored: it was not later than that.
+func (c *calendar) by(stored, t time.Time) time.Time {
+	if t.IsZero() || time.Until(t) > beyond {
+		return t
+	}
+	if t = t.Add(c.shown(stored)); t.After(stored) {
+		return stored
+	}
+	return t
 }
 
 func (c *calendar) moveSpan(s *recovery.Span) { s.From, s.To = c.moved(s.From), c.moved(s.To) }
@@ -74,29 +88,28 @@ func (c *calendar) surveys(cat *catalogue.Catalogue) {
 		}
 		for k := range s.Windows {
 			w := &s.Windows[k]
+			if b, ok := s.Named(w.Backup); ok {
+				w.From.Time = c.by(b.Stored(), w.From.Time)
+			}
 			w.From.Time, w.To.Time = c.moved(w.From.Time), c.moved(w.To.Time)
 		}
 	}
 }
 
 // backup moves the moment of a backup. A dump tells the time of day where it was made
-// and not the zone, so that its span reaches over other days: when it was stored, which
-// is the calendar's already, says how far that is ahead.
+// and not the zone, so that its span reaches over other days, and the label of a base backup
+// cuts a second's parts off, so that it may tell of before the calendar was moved: when they
+// were stored, which is the calendar's already, says how far that is ahead.
 func (c *calendar) backup(b *recovery.Backup) {
 	stored := b.Stored()
-	if b.Engine != "dump" || b.Taken.To.Equal(stored) {
-		c.moveSpan(&b.Taken)
-		return
+	if byServer(b.Engine) {
+		b.Taken.From, b.Taken.To = c.by(stored, b.Taken.From), c.by(stored, b.Taken.To)
 	}
-	i := len(c.marks) - 1
-	for i > 0 && c.marks[i].from.Add(c.marks[i].ahead).After(stored) {
-		i--
-	}
-	b.Taken.From, b.Taken.To = b.Taken.From.Add(c.marks[i].ahead), b.Taken.To.Add(c.marks[i].ahead)
-	if b.Taken.To.After(stored) {
-		b.Taken.To = stored
-	}
+	c.moveSpan(&b.Taken)
 }
+
+// byServer reports whether the clock of a server dates an engine's backups.
+func byServer(engine string) bool { return engine == "dump" || engine == "pitr" }
 
 // skew is how far the clock of a copy is ahead, which goes on as all clocks of servers.
 func (c *calendar) skew(d time.Duration) time.Duration { return d + c.marks[len(c.marks)-1].ahead }
@@ -112,13 +125,18 @@ func (c *calendar) evidence(e *check.Evidence) {
 	for i := range e.Copies {
 		cp := &e.Copies[i]
 		for k := range cp.Manifests {
-			c.moveSpan(&cp.Manifests[k].Moment)
+			m := &cp.Manifests[k]
+			if byServer(m.Engine) { // it ended by the calendar
+				m.Moment.From, m.Moment.To = c.by(m.Ended, m.Moment.From), c.by(m.Ended, m.Moment.To)
+			}
+			c.moveSpan(&m.Moment)
 		}
 		cp.Lacking.Since = c.moved(cp.Lacking.Since)
 	}
 }
 
-// A calendar takes what a clock of real time told to the day on which it told it.
+// A calendar takes what a clock of real time told to the day on which it told it, also where
+// that was cut to the second.
 func TestCalendar(t *testing.T) {
 	day := time.Date(2040, 2, 28, 3, 0, 0, 0, time.UTC)
 	var c calendar
@@ -126,13 +144,21 @@ func TestCalendar(t *testing.T) {
 	first := time.Now()
 	c.show(day.AddDate(0, 0, 1))
 	second := time.Now()
-	c.show(day.AddDate(0, 0, 2))
-	c.rest()
 	for _, row := range []struct{ told, want time.Time }{
 		{first, day}, {second, day.AddDate(0, 0, 1)}, {second.Truncate(time.Second), day.AddDate(0, 0, 1)}, {first.Add(-time.Hour), day.Add(-time.Hour)}, {day, day}, {time.Time{}, time.Time{}},
 	} {
 		if got := c.moved(row.told); got.Sub(row.want).Abs() > time.Minute {
 			t.Errorf("%s is %s, want %s", row.told, got, row.want)
+		}
+	}
+	// One and the same second of real time is of another day by when what tells it was stored.
+	for _, want := range []time.Time{day, day.AddDate(0, 0, 1)} {
+		stored := want.Add(100 * time.Millisecond)
+		b := recovery.Backup{Engine: "pitr", Taken: recovery.Span{From: second.Truncate(time.Second), To: second.Truncate(time.Second)}, Objects: []storage.Object{{Modified: stored.Truncate(time.Second)}}}
+		for range 2 { // once it is moved it stays
+			if c.backup(&b); b.Taken.To.Sub(want).Abs() > time.Minute || b.Taken.To.After(stored) || b.Taken.From.After(b.Taken.To) {
+				t.Errorf("a base backup of %s is of %s", want, b.Taken)
+			}
 		}
 	}
 }

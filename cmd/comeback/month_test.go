@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"comeback/recovery"
+	"comeback/recovery/catalogue"
 	"comeback/recovery/report"
 	"comeback/shop"
 	"comeback/shop/shoptest"
@@ -231,6 +232,30 @@ func (y *tended) check() (ids []string, says map[string]string, text string) {
 	return ids, says, strings.Join(a.Lines(checkWidth, time.UTC), "\n")
 }
 
+// listed is what the copies hold by the calendar, with when it was stored.
+func (y *tended) listed() string {
+	y.t.Helper()
+	var b strings.Builder
+	y.surveyed = func(cat *catalogue.Catalogue) {
+		for _, s := range cat.Surveys {
+			real := slices.Clone(s.Backups)
+			y.cal.surveys(&catalogue.Catalogue{Surveys: []recovery.Survey{s}})
+			for i, is := range s.Backups {
+				fmt.Fprintf(&b, "%s  %s  %s  of %s (told %s), stored %s  %s\n", s.Copy, s.Engine, is.ID, is.Taken, real[i].Taken, is.Stored().UTC().Format(time.RFC3339Nano), is.Problem)
+			}
+		}
+		for _, r := range cat.Refusals {
+			fmt.Fprintf(&b, "%s  %s  %s  refused: %v\n", r.Copy, r.Engine, r.Component, r.Err)
+		}
+	}
+	defer func() { y.surveyed = nil }()
+	y.run(y.t.Context(), "moments", y.book)
+	for _, m := range y.cal.marks {
+		fmt.Fprintf(&b, "from %s on it is %s\n", m.from.UTC().Format(time.RFC3339Nano), m.from.Add(m.ahead).UTC().Format(time.RFC3339Nano))
+	}
+	return b.String()
+}
+
 // retain removes what may go.
 func (y *tended) retain(want recovery.Exit) {
 	y.t.Helper()
@@ -303,7 +328,6 @@ func TestMonth(t *testing.T) {
 		}
 		y.retain(ends)
 		y.show(at.Add(y.after))
-		y.cal.rest()
 		y.archived() // as archive_timeout lets the server
 		tonight.do(y, func(m mishap) func(*tended) { return m.noon })
 		found, says, text := y.check()
@@ -319,7 +343,7 @@ func TestMonth(t *testing.T) {
 		slices.Sort(want)
 		want = slices.Compact(want)
 		if !slices.Equal(found, want) {
-			t.Errorf("night %d, %s: found %q, want %q\n%s", night, tonight, found, want, text)
+			t.Errorf("night %d, %s: found %q, want %q\n%s\n%s", night, tonight, found, want, text, y.listed())
 		}
 		tonight.do(y, func(m mishap) func(*tended) { return m.mend })
 		if night%10 == 9 {
