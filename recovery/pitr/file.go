@@ -53,8 +53,8 @@ func (f *File) lie(in *holder, o storage.Object) {
 	f.bytes, f.tag, f.at = uint32(o.Size), tag, in
 }
 
-// Object holds the file; alone, or inside of a tar file. Its time, which nobody asks for, is
-// not always known.
+// Object holds the file; alone, or inside of a tar file. Its time, which hardly anybody asks
+// for, is not always known.
 func (f File) Object() storage.Object {
 	switch {
 	case f.at == nil:

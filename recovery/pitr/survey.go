@@ -47,6 +47,9 @@ func (e *engine) Survey(ctx context.Context, c recovery.Component, copy recovery
 		s.Findings = append(s.Findings, findings...)
 	}
 	s.Findings = append(contents.Findings, s.Findings...)
+	if err := v.date(ctx, store, contents.Bases); err != nil {
+		return s, err
+	}
 	v.sort(contents.Bases)
 	for _, b := range contents.Bases {
 		if err := v.base(ctx, b); err != nil {
@@ -209,14 +212,48 @@ func (v *surveyor) archiveOf(b Base) (x *index, why string) {
 		v.indexes[0].System, b.System)
 }
 
+// date learns when segments were stored by which the archives of several clusters are told
+// apart: those in which base backups begin that do not say whose they are. Files are kept
+// without it.
+func (v *surveyor) date(ctx context.Context, store storage.Store, bases []Base) error {
+	if len(v.indexes) < 2 {
+		return nil
+	}
+	for _, b := range bases {
+		if b.System != "" {
+			continue
+		}
+		for _, x := range v.indexes {
+			for i, first := 0, x.first(b); i < len(first); i++ {
+				o := first[i].Object()
+				if !o.Modified.IsZero() {
+					continue
+				}
+				switch found, err := store.Stat(ctx, o.Key); {
+				case err == nil && found.Revision == o.Revision:
+					first[i].Hold(found)
+				case err != nil && broken(ctx, err):
+					return fmt.Errorf("look when %s was stored: %w", o.Key, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// first are the archive's files of the segment in which a backup's log begins.
+func (x *index) first(b Base) []File {
+	if x.SegmentSize == 0 || b.Start == 0 {
+		return nil
+	}
+	seg := walfile.Number(b.Start, x.SegmentSize)
+	return between(x.segments[b.Timeline], seg, seg+1, x.SegmentSize)
+}
+
 // begins reports whether the archive holds the segment in which a backup's log begins, and
 // got it when the backup was taken: another cluster has segments of the same names.
 func (x *index) begins(b Base) bool {
-	if x.SegmentSize == 0 || b.Start == 0 {
-		return false
-	}
-	seg := walfile.Number(b.Start, x.SegmentSize)
-	return !b.Started.IsZero() && slices.ContainsFunc(between(x.segments[b.Timeline], seg, seg+1, x.SegmentSize), func(f File) bool {
+	return !b.Started.IsZero() && slices.ContainsFunc(x.first(b), func(f File) bool {
 		stored := f.Object().Modified
 		return stored.After(b.Started.Add(-time.Hour)) && stored.Before(b.Started.Add(3*24*time.Hour))
 	})
