@@ -42,7 +42,7 @@ const (
 	DoApprove  CommandKind = "approve"   // Step, By, Signature
 	DoAmend    CommandKind = "amend"     // Amend
 	DoSecret   CommandKind = "secret"    // By, Name, Value
-	DoConfirm  CommandKind = "confirm"   // By, Text (the typed name)
+	DoConfirm  CommandKind = "confirm"   // By, Text (the typed name), PlanSHA256
 	DoHold     CommandKind = "hold"      // By: before the first change of live
 )
 
@@ -61,6 +61,9 @@ type Command struct {
 	// Signature is an armored SSH signature.
 	Signature string   `json:"signature,omitempty"`
 	Amend     *Amended `json:"amend,omitempty"`
+	// PlanSHA256 is the plan that was read when the name was typed; empty for the one that
+	// the run has when that arrives, as front ends of earlier versions have it.
+	PlanSHA256 string `json:"plan_sha256,omitempty"`
 	// Name and Value are a secret that was missing; Value is never recorded.
 	Name  string `json:"name,omitempty"`
 	Value string `json:"value,omitempty"`

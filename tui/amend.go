@@ -57,12 +57,12 @@ func componentOf(a *attached, st *recovery.StepState) string {
 }
 
 func newAmendCopy(m *model, a *attached, st *recovery.StepState) *amendScreen {
-	return &amendScreen{m: m, run: a, id: st.ID, wait: waitKey(st), title: "RESTORE " + componentOf(a, st) + " FROM ANOTHER COPY",
+	return &amendScreen{m: m, run: a, id: st.ID, wait: a.waitKey(st), title: "RESTORE " + componentOf(a, st) + " FROM ANOTHER COPY",
 		copies: otherCopies(a, st), menu: menu{-1}, cancel: func() {}}
 }
 
 func newAmendMoment(m *model, a *attached, st *recovery.StepState) *amendScreen {
-	s := &amendScreen{m: m, run: a, id: st.ID, wait: waitKey(st), title: "GO BACK TO ANOTHER MOMENT", menu: menu{-1}, cancel: func() {}}
+	s := &amendScreen{m: m, run: a, id: st.ID, wait: a.waitKey(st), title: "GO BACK TO ANOTHER MOMENT", menu: menu{-1}, cancel: func() {}}
 	s.moment("")
 	return s
 }

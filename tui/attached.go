@@ -163,7 +163,7 @@ func canWait(w recovery.WaitFor) int {
 // is none.
 func (a *attached) unseen() *recovery.StepState {
 	for _, st := range a.waits() {
-		if !a.looked[waitKey(st)] {
+		if !a.looked[a.waitKey(st)] {
 			return st
 		}
 	}
@@ -177,7 +177,7 @@ func (a *attached) nextWait() *recovery.StepState {
 	if len(waits) == 0 {
 		return nil
 	}
-	at := slices.IndexFunc(waits, func(st *recovery.StepState) bool { return waitKey(st) == a.shown })
+	at := slices.IndexFunc(waits, func(st *recovery.StepState) bool { return a.waitKey(st) == a.shown })
 	return waits[(at+1)%len(waits)]
 }
 
@@ -185,7 +185,7 @@ func (a *attached) nextWait() *recovery.StepState {
 func (a *attached) turnAway() {
 	a.looked = map[string]bool{}
 	for _, st := range a.waits() {
-		a.looked[waitKey(st)] = true
+		a.looked[a.waitKey(st)] = true
 	}
 }
 
@@ -216,10 +216,17 @@ func (a *attached) left(now time.Time) (left time.Duration, known bool) {
 	return a.state.Left(now, func(step string) time.Duration { return time.Duration(a.samples[step].Left) })
 }
 
-// waitKey names a wait, so that a new one can be told from one already seen.
-func waitKey(st *recovery.StepState) string {
-	return fmt.Sprint(st.ID, " ", st.WaitsFor, " ", st.Attempts, " ", st.WaitsSince.UnixNano())
+// waitKey names a wait, so that a new one can be told from one already seen. For a name it is
+// another one with each plan, which is to be read before that is typed.
+func waitKey(planSHA256 string, st *recovery.StepState) string {
+	key := fmt.Sprint(st.ID, " ", st.WaitsFor, " ", st.Attempts, " ", st.WaitsSince.UnixNano())
+	if st.WaitsFor == recovery.WaitName {
+		key += " " + planSHA256
+	}
+	return key
 }
+
+func (a *attached) waitKey(st *recovery.StepState) string { return waitKey(a.state.PlanSHA256, st) }
 
 // ask sends a command to the run; then is called with the answer.
 func (a *attached) ask(m *model, to screen, c recovery.Command, then func(error) tea.Cmd) tea.Cmd {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,5 +137,37 @@ func TestPrompt_overtaken(t *testing.T) {
 			d.press("s")
 			d.sees("status, to paste")
 		})
+	}
+}
+
+// A name is typed for the plan that was on the screen: when that changes meanwhile, what was
+// typed is dropped, the new plan is shown, and its name goes with its digest.
+func TestName_planChanges(t *testing.T) {
+	desk := shopDesk()
+	forReal(desk)
+	d := drive(t, desk, Options{Start: Start{Runbook: shopMD}})
+	startReal(d, desk)
+	waitsForName(d, desk)
+	d.asked(desk, 1) // for the outage
+	now, err := desk.session.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := now.PlanSHA256
+	d.press("=db1/sh")
+	d.sees("> db1/sh")
+	a, err := recovery.Amend(before, recovery.Amended{Says: "go elsewhere", By: "ops2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	desk.session.add(9*time.Minute, a)
+	d.hears(desk.session)
+	d.until("the field is empty", func() bool { return !strings.Contains(d.screen(), "> db1/sh") })
+	d.press("=op", "enter") // the rest of it
+	d.sees("the question is over; not taken")
+	d.clock = d.clock.Add(afterAnswer)
+	d.press("=db1/shop", "enter")
+	if c := d.asked(desk, 2)[1]; c.Kind != recovery.DoConfirm || c.Text != "db1/shop" || c.PlanSHA256 != a.PlanSHA256 || before == a.PlanSHA256 {
+		t.Errorf("the run was asked for %+v", c)
 	}
 }

@@ -38,7 +38,7 @@ func turns(t *testing.T, lost, attached *driver) {
 	if !ok {
 		return
 	}
-	if first := waitKey(attached.m.run.waits()[0]); s.wait != first {
+	if first := attached.m.run.waitKey(attached.m.run.waits()[0]); s.wait != first {
 		t.Errorf("it begins with %s, not with %s", s.wait, first)
 	}
 	for range attached.m.run.waits() {

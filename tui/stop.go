@@ -36,7 +36,7 @@ func newStop(m *model, a *attached) *stopScreen {
 // newStopAt stops a run at a step that waits, which then counts as failed.
 func newStopAt(m *model, a *attached, st *recovery.StepState) *stopScreen {
 	s := newStop(m, a)
-	s.id, s.wait = st.ID, waitKey(st)
+	s.id, s.wait = st.ID, a.waitKey(st)
 	return s
 }
 

@@ -111,7 +111,7 @@ func (a *attached) rings(s snapshot) bool {
 	}
 	ring := !s.state.Ended.IsZero() && a.state.Ended.IsZero()
 	for _, st := range s.state.Waits() {
-		if key := waitKey(st); !a.rung[key] {
+		if key := waitKey(s.state.PlanSHA256, st); !a.rung[key] {
 			a.rung[key], ring = true, true
 		}
 	}

@@ -96,8 +96,9 @@ func (s *waitingScreen) offersName() {
 
 // asksName opens the prompt of a run that waits for the name of its target.
 func (s *waitingScreen) asksName() tea.Cmd {
+	read := s.run.state.PlanSHA256
 	s.asks(namePrompt(s.run.plan.Confirm, func(typed string) tea.Cmd {
-		return s.send(recovery.Command{Kind: recovery.DoConfirm, Text: typed})
+		return s.send(recovery.Command{Kind: recovery.DoConfirm, Text: typed, PlanSHA256: read})
 	}))
 	return nil
 }

@@ -30,7 +30,7 @@ type waitingScreen struct {
 const afterAnswer = 2 * time.Second
 
 func newWaiting(m *model, a *attached, st *recovery.StepState) *waitingScreen {
-	s := &waitingScreen{m: m, run: a, id: st.ID, wait: waitKey(st), menu: menu{-1}}
+	s := &waitingScreen{m: m, run: a, id: st.ID, wait: a.waitKey(st), menu: menu{-1}}
 	a.shown = s.wait
 	if st.WaitsFor == recovery.WaitTicks && m.now().Sub(a.answered) >= afterAnswer {
 		s.menu.cursor = nextTick(st)
@@ -45,7 +45,7 @@ func (s *waitingScreen) step() *recovery.StepState { return s.run.waiting(s.id, 
 // waiting is a step in a certain wait, nil as soon as that is over.
 func (a *attached) waiting(id, wait string) *recovery.StepState {
 	st := a.state.Step(id)
-	if st == nil || a.over || st.WaitsFor == "" || waitKey(st) != wait {
+	if st == nil || a.over || st.WaitsFor == "" || a.waitKey(st) != wait {
 		return nil
 	}
 	return st
@@ -104,7 +104,7 @@ func (s *waitingScreen) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
 // for: it may be refused.
 func (s *waitingScreen) next() tea.Cmd {
 	st := s.run.nextWait()
-	if s.asking || waitKey(st) == s.wait {
+	if s.asking || s.run.waitKey(st) == s.wait {
 		return nil
 	}
 	s.m.pop()

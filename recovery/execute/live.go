@@ -172,13 +172,17 @@ func (x *Executor) nameMissing(s recovery.Step, err error) (recovery.Waiting, bo
 		Hint: fmt.Sprintf("type %s; anything else %s nothing", x.Plan.Confirm, verb(x.Plan))}, true
 }
 
-// confirm takes a typed name. Steps that waited for it go on.
+// confirm takes a typed name, for the plan that was read when it was typed. Steps that waited for it go on.
 func (x *Executor) confirm(c recovery.Command) error {
 	if x.Plan.Confirm == "" {
 		return recovery.Errorf("", "run %s changes nothing live, so there is no name to type", x.Plan.Run)
 	}
 	if err := CheckName(x.Plan, c.Text); err != nil {
 		return err
+	}
+	if c.PlanSHA256 != "" && c.PlanSHA256 != x.state.PlanSHA256 {
+		return recovery.Errorf("read what it changes and loses now, then type "+x.Plan.Confirm,
+			"refused: the plan was changed before the name arrived, and it was typed for the plan before that").WithExit(recovery.Refused)
 	}
 	held := x.state.HeldBackBy != ""
 	if err := x.recordLocked(recovery.Confirmed{Name: c.Text, PlanSHA256: x.state.PlanSHA256, By: c.By, Loss: x.state.Gone()}); err != nil {

@@ -414,7 +414,10 @@ func TestLive_typed(t *testing.T) {
 		if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: "db2/shop"}); recovery.ExitOf(err) != recovery.Refused {
 			t.Errorf("a wrong name: %v", err)
 		}
-		if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: "db1/shop"}); err != nil {
+		if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: "db1/shop", PlanSHA256: "aa of before"}); recovery.ExitOf(err) != recovery.Refused || !strings.Contains(err.Error(), "the plan was changed") {
+			t.Errorf("typed for another plan: %v", err)
+		}
+		if err := r.Do(recovery.Command{Kind: recovery.DoConfirm, By: "ops1", Text: "db1/shop", PlanSHA256: "aa"}); err != nil {
 			t.Error(err)
 		}
 	}()
