@@ -130,3 +130,34 @@ func TestPrune_damaged(t *testing.T) {
 		})
 	}
 }
+
+// What cannot be read of a backup that was whole when it was stored lets nothing of it go: it
+// stays as long as it would if it were whole.
+func TestPrune_unread(t *testing.T) {
+	n := newNightly(t)
+	for day := range 3 {
+		at := n.now.AddDate(0, 0, day-3)
+		id := "db/" + at.Format(time.DateOnly) + ".dump"
+		n.put(id, at, map[string][]byte{id: customArchive(at)})
+	}
+	for unread, goes := range map[string]string{"": "db/2026-11-25.dump", "it has changed since it was listed": ""} { // that of the third day takes its place
+		s, err := n.engine.Survey(t.Context(), n.component, recovery.Copy{Name: "nearby"}, n.store)
+		if err != nil || len(s.Backups) != 3 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		for i := range s.Backups {
+			if s.Backups[i].ID == "db/2026-11-26.dump" {
+				s.Backups[i].Problem = unread
+			}
+		}
+		p, err := backup.Prune(t.Context(), backup.PruneOptions{Component: n.component, Engine: n.engine, Survey: s, Store: n.store, Keep: backup.Keep{Daily: 2}, Zone: time.UTC, System: "shop",
+			Now: func() time.Time { return n.now }})
+		going := ""
+		for _, g := range p.Going {
+			going += g.Manifest.ID
+		}
+		if err != nil || going != goes {
+			t.Errorf("where one cannot be read because %q, %q goes, not %q: %v", unread, going, goes, err)
+		}
+	}
+}

@@ -45,12 +45,15 @@ func (o PruneOptions) see(ctx context.Context) (s seen, err error) {
 }
 
 // survey is that of comeback's own backups, held against their manifests, with the exceptions
-// of all: a survey opens the newest alone, and of most forms no more than their beginning.
+// of all: a survey opens the newest alone, and of most forms no more than their beginning. They
+// were whole when their manifests were written, so that what keeps one from being restored has
+// come since, and may pass: a file that was touched while it was read.
 func (s seen) survey() recovery.Survey {
 	own := s.Survey
 	own.Backups = slices.DeleteFunc(slices.Clone(s.Survey.Backups), func(b recovery.Backup) bool { _, ok := s.own[b.ID]; return !ok })
 	for i, b := range own.Backups {
 		b = s.Survey.AsStored(s.Engine, b, s.own[b.ID])
+		b.Damaged = b.Problem != "" && !b.Left
 		own.Backups[i] = b
 		if told := s.own[b.ID].Exceptions; len(told) > 0 && b.Details[recovery.DetailExceptions] == "" {
 			own.Backups[i].Details = maps.Clone(b.Details)
