@@ -174,6 +174,11 @@ func TestAmend(t *testing.T) {
 			"go to 2026-11-23T02:46:05Z", "another moment: carts", []string{"database.replay", "stats.replay"}, nil},
 		{"another moment after the replay, which has spoilt the copy", func(r *progress) { r.do(restored...) }, to{5, "pitr", "nearby", "nearby"},
 			"go to 2026-11-23T02:46:05Z", "another moment: carts", []string{"database.copy", "database.replay"}, nil},
+		{"the clock was put back before the replay", func(r *progress) {
+			r.do(restored[:4]...)
+			r.now = r.now.Add(-time.Hour)
+			r.do("database.replay")
+		}, to{5, "pitr", "nearby", "nearby"}, "go to 2026-11-23T02:46:05Z", "another moment: carts", []string{"database.copy", "database.replay"}, nil},
 		{"another moment after everything", func(r *progress) { r.do(everything...) }, to{5, "pitr", "nearby", "nearby"},
 			"go to 2026-11-23T02:46:05Z", "another moment: carts", []string{"database.copy", "database.replay"}, nil},
 		{"another copy after the first refused", func(r *progress) {

@@ -15,7 +15,8 @@ type comparison struct {
 	changed, again map[string]bool
 }
 
-// compare finds what is to do again. What one step has spoilt may show that
+// compare finds what is to do again. What came before what is told by the order of events, not
+// by a clock, which may have been put back meanwhile. What one step has spoilt may show that
 // another is to do again, which has spoilt something itself, so it looks until
 // nothing more is found.
 func compare(state recovery.State, fresh *recovery.Plan) comparison {
@@ -74,7 +75,7 @@ func (c comparison) goesOn(st *recovery.StepState) bool {
 // stoodThere reports whether a step is to do again, for a later position, in what
 // it had made of what another has: that is still there.
 func stoodThere(st, on *recovery.StepState) bool {
-	return st.State == recovery.ToDo && st.Position != 0 && st.Attempts > 0 && st.Started.After(on.Ended)
+	return st.State == recovery.ToDo && st.Position != 0 && st.Attempts > 0 && st.StartedSeq > on.EndedSeq
 }
 
 // comesAfter reports whether a step of the run comes after another, directly or
@@ -125,7 +126,7 @@ func (c comparison) spoilt(s recovery.Step) bool {
 		if _, stays := c.fresh.Step(other.ID); stays && !c.again[other.ID] || c.goesOn(other) {
 			continue
 		}
-		before := !other.Ended.IsZero() && st.Ended.After(other.Ended)
+		before := other.EndedSeq != 0 && other.EndedSeq < st.EndedSeq
 		if !before {
 			return true
 		}
