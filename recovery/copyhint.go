@@ -14,6 +14,8 @@ func CopyHint(err error) string {
 		return "find out who writes to the copy, then make a new plan"
 	case errors.Is(err, storage.ErrUnavailable):
 		return "check the network and the copy's endpoint, then retry: nothing is proven to be missing"
+	case errors.Is(err, storage.ErrArchived):
+		return RestoreArchived
 	case errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrExpired):
 		return "renew the credentials, then retry"
 	}

@@ -141,6 +141,8 @@ type Backup struct {
 	Elsewhere bool `json:"elsewhere,omitempty"`
 	// Holds is how much is in it, as far as it tells that in a survey.
 	Holds Holds `json:"holds,omitzero"`
+	// Archived is what lies in an archive of what is read to restore it, beside Objects.
+	Archived Archived `json:"archived,omitzero"`
 	// Facts are the engine's own, opaque to everyone else.
 	Facts json.RawMessage `json:"facts,omitempty"`
 }

@@ -45,7 +45,7 @@ const (
 // connections as it takes: a connection that breaks or stalls is replaced by
 // one that goes on at the same byte, until several attempts in a row give
 // nothing (ErrUnavailable). What cannot get better by trying again is given up
-// at once: ErrNotExist, ErrDenied, ErrExpired, ErrChanged, ErrConfig.
+// at once: ErrNotExist, ErrDenied, ErrExpired, ErrArchived, ErrChanged, ErrConfig.
 //
 // io.EOF means that as many bytes came as the object has and that they have
 // its checksum, where the store knows one; anything else is ErrCorrupt. The
@@ -275,7 +275,7 @@ func (r *passing) close() {
 
 // permanent reports whether trying again cannot help.
 func permanent(err error) bool {
-	for _, kind := range []error{ErrNotExist, ErrDenied, ErrExpired, ErrChanged, ErrConfig, ErrCorrupt} {
+	for _, kind := range []error{ErrNotExist, ErrDenied, ErrExpired, ErrArchived, ErrChanged, ErrConfig, ErrCorrupt} {
 		if errors.Is(err, kind) {
 			return true
 		}

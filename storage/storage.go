@@ -41,6 +41,10 @@ type Object struct {
 	// "algorithm:value" (for example "crc64nvme:…" in base64), or "".
 	// Listings may leave it empty; Stat fills it where the store has one.
 	Checksum string `json:"checksum,omitempty"`
+	// Archived is the store's own name of the archive, such as GLACIER, in which the object
+	// lies: opening it is ErrArchived until it is restored there, which takes hours; "" where it
+	// is in none. Listings tell it also of an object that was restored there for a while.
+	Archived string `json:"archived,omitempty"`
 }
 
 // Store is a copy's way to its objects. Implementations must be safe for
@@ -93,6 +97,9 @@ var (
 	ErrDenied = errors.New("access denied")
 	// ErrExpired: the credentials were good once and are no longer.
 	ErrExpired = errors.New("credentials expired")
+	// ErrArchived: the object is there, in an archive of the service, and has to be
+	// restored there before it can be read.
+	ErrArchived = errors.New("lies in an archive and has to be restored there first")
 	// ErrChanged: the object is no longer the revision that was asked for.
 	ErrChanged = errors.New("changed while it was read")
 	// ErrCorrupt: the bytes do not match the object's size or checksum.

@@ -104,7 +104,7 @@ func refused(t testing.TB, err, kind error, name string) {
 	if !strings.Contains(err.Error(), name) {
 		t.Errorf("error %q does not name %q", err, name)
 	}
-	for _, other := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrDenied, storage.ErrExpired,
+	for _, other := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrDenied, storage.ErrExpired, storage.ErrArchived,
 		storage.ErrChanged, storage.ErrCorrupt, storage.ErrConfig, storage.ErrUnavailable} {
 		if other != kind && errors.Is(err, other) {
 			t.Errorf("error %q is %q too", err, other)

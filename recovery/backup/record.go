@@ -221,7 +221,7 @@ func readManifests(ctx context.Context, s storage.Store, objects []storage.Objec
 
 // stored reports whether a copy could not be read, as against what it holds.
 func stored(err error) bool {
-	return errors.Is(err, storage.ErrDenied) || errors.Is(err, storage.ErrExpired) || errors.Is(err, storage.ErrConfig) ||
+	return errors.Is(err, storage.ErrDenied) || errors.Is(err, storage.ErrExpired) || errors.Is(err, storage.ErrArchived) || errors.Is(err, storage.ErrConfig) ||
 		errors.Is(err, storage.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 

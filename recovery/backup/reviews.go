@@ -86,7 +86,7 @@ func (f filedReviews) read(ctx context.Context, s storage.Store, o storage.Objec
 		return nil
 	}
 	b, err := readReview(ctx, s, o)
-	if errors.Is(err, storage.ErrDenied) {
+	if errors.Is(err, storage.ErrDenied) || errors.Is(err, storage.ErrArchived) {
 		return nil
 	}
 	f[o.Key] = b

@@ -171,6 +171,7 @@ func (r *reading) survey(ctx context.Context, c recovery.Component, e recovery.E
 	}
 	if err == nil {
 		a.survey, err = e.Survey(ctx, c, r.copy, neighbours.See(c, store))
+		inArchive(&a.survey)
 		a.others = neighbours.Known(store, c.Claims.System).Systems()
 	}
 	if a.err, what.State = err, "ok"; err != nil {
@@ -182,6 +183,19 @@ func (r *reading) survey(ctx context.Context, c recovery.Component, e recovery.E
 		report(ctx, r.Progress, what)
 	}
 	return a
+}
+
+// inArchive finds that the newest backup which can be restored cannot be read at once.
+func inArchive(s *recovery.Survey) {
+	for _, b := range slices.Backward(s.Backups) {
+		if b.Problem != "" {
+			continue
+		}
+		if says := b.InArchive().Says(); says != "" {
+			s.Findings = append(s.Findings, recovery.Finding{Object: b.ID, Says: "lies in an archive: " + says, Do: "let no rule move the newest backups there; before a restore, " + recovery.RestoreArchived})
+		}
+		return
+	}
 }
 
 // watch asks a directory again and again whether it answers, as long as surveys of it are under
@@ -350,6 +364,8 @@ func Explain(err error, copy string) error {
 		hint = fmt.Sprintf("make it here, with keys that may read the copy %s: aws configure --profile %s", copy, recovery.ShellWord(missing.Name))
 	case errors.Is(err, storage.ErrExpired):
 		hint = "sign in again (aws sso login), then try again"
+	case errors.Is(err, storage.ErrArchived):
+		hint = recovery.RestoreArchived
 	case errors.Is(err, storage.ErrDenied):
 		hint = "check with `aws sts get-caller-identity` who you are; the copy needs s3:ListBucket and s3:GetObject, or read permission on the directory"
 	case errors.Is(err, storage.ErrNotExist):

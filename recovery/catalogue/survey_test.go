@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -82,6 +83,46 @@ func (r reads) Survey(_ context.Context, c recovery.Component, cp recovery.Copy,
 		<-r.silent
 	}
 	return recovery.Survey{Component: c.Name, Copy: cp.Name}, nil
+}
+
+// cold is an engine whose backups lie in an archive, some of them.
+type cold struct {
+	recovery.Engine
+	backups []recovery.Backup
+}
+
+func (e cold) Survey(_ context.Context, c recovery.Component, cp recovery.Copy, _ storage.Store) (recovery.Survey, error) {
+	return recovery.Survey{Component: c.Name, Copy: cp.Name, Backups: e.backups}, nil
+}
+
+// Where the newest backup that can be restored lies in an archive, that is found; older ones may.
+func TestSurvey_archived(t *testing.T) {
+	in := recovery.Backup{ID: "archived", Objects: []storage.Object{{Key: "archived", Size: 5, Archived: "GLACIER"}}}
+	parts := recovery.Backup{ID: "parts", Archived: recovery.Archived{Objects: 2, Bytes: 7, Class: "DEEP_ARCHIVE", First: "pack"}}
+	at, broken := recovery.Backup{ID: "hand", Objects: []storage.Object{{Key: "hand", Size: 5}}}, recovery.Backup{ID: "broken", Problem: "cut off"}
+	store, err := storage.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		backups []recovery.Backup
+		says    string
+	}{
+		{[]recovery.Backup{in, parts, at}, ""},
+		{[]recovery.Backup{at, in, broken}, "1 object of it, 5 B, in GLACIER"},
+		{[]recovery.Backup{at, parts}, "2 objects of it, 7 B, in DEEP_ARCHIVE"},
+	} {
+		cat, err := catalogue.Survey(t.Context(), catalogue.Options{Components: []recovery.Component{{Name: "database", Kind: recovery.Postgres}}, Copies: []recovery.Copy{{Name: "nearby"}},
+			Engines:   []recovery.Engine{cold{dump.New(dump.Options{}), c.backups}},
+			OpenStore: func(context.Context, recovery.Copy) (storage.Store, error) { return store, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := cat.Surveys[0].Findings
+		if len(found) != min(len(c.says), 1) || len(found) > 0 && (!strings.Contains(found[0].Says, c.says) || !strings.Contains(found[0].Do, "restore-object")) {
+			t.Errorf("%+v, want %q", found, c.says)
+		}
+	}
 }
 
 // A directory that answers no more while it is read is refused, with what it says when it is

@@ -111,7 +111,7 @@ func lookAtBundle(ctx context.Context, store storage.Store, s recovery.Survey, o
 	switch {
 	case errors.Is(err, errNoBundle):
 		return b, false, nil
-	case errors.Is(err, storage.ErrCorrupt), errors.Is(err, storage.ErrNotExist), errors.Is(err, storage.ErrChanged):
+	case errors.Is(err, storage.ErrCorrupt), errors.Is(err, storage.ErrNotExist), errors.Is(err, storage.ErrChanged), errors.Is(err, storage.ErrArchived):
 		b.Problem, err = err.Error(), nil
 	case err != nil:
 		return b, false, err

@@ -73,7 +73,7 @@ func own(err error) (problem string, ok bool) {
 		return "it was removed while the copy was surveyed", true
 	case errors.Is(err, storage.ErrChanged):
 		return "it was being written while the copy was surveyed", true
-	case errors.Is(err, storage.ErrCorrupt):
+	case errors.Is(err, storage.ErrCorrupt), errors.Is(err, storage.ErrArchived):
 		return err.Error(), true
 	}
 	return "", false

@@ -236,6 +236,12 @@ func TestSurvey_CopyThatRefuses(t *testing.T) {
 			t.Errorf("backups %+v", s.Backups)
 		}
 	})
+	t.Run("one object lies in an archive", func(t *testing.T) {
+		s := survey(t, component, storagetest.Archive(directory(t, objects), func(key string) bool { return key == "a.sql" }))
+		if a, _ := s.Named("a.sql"); len(s.Backups) != 2 || !strings.Contains(a.Problem, "in an archive") || a.InArchive().Objects != 1 {
+			t.Errorf("backups %+v", s.Backups)
+		}
+	})
 	t.Run("a directory is removed", func(t *testing.T) {
 		store := storagetest.NewFaulty(directory(t, map[string][]byte{"a.sql": objects["a.sql"], "dir/toc.dat": []byte("PGDMP"), "dir/1.dat": []byte(rows)}),
 			storagetest.Fault{Op: storagetest.OnOpen, Key: "dir/toc.dat", Err: storagetest.Changed})

@@ -103,6 +103,35 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// What of a snapshot lies in an archive of the service is counted, by its packs; restoring it
+// says what to do.
+func TestSnapshot_archived(t *testing.T) {
+	store := directory(t, nil)
+	capture(t, oddTree(t), store, later(1))
+	packs := int64(len(storagetest.Keys(t, store, "uploads/packs/"))) // not all of which are read
+	cold := storagetest.Archive(store, func(key string) bool { return strings.HasPrefix(key, "uploads/packs/") })
+	s := survey(t, engine(), component, cold)
+	in := s.Backups[0].InArchive()
+	if in.Objects > packs || in.Objects < 2 || in.Class != "GLACIER" {
+		t.Errorf("of %d packs the survey has %+v in an archive", packs, in)
+	}
+	p, err := engine().Resolve(t.Context(), s, recovery.Want{Kind: recovery.WantLatest, Text: "latest"}, cold)
+	if err != nil || p.Backup.InArchive() != in {
+		t.Errorf("the survey has %+v in an archive, the point %+v, %v", in, p.Backup.InArchive(), err)
+	}
+	o := options(t, engine(), component, store)
+	o.Point, o.Stores["nearby"] = p, cold
+	o.Answer = func(recovery.StepState) recovery.Choice { return recovery.ChooseStop }
+	if says, hint := enginetest.Failure(enginetest.Restore(t, o)); !strings.Contains(says, "in an archive") || !strings.Contains(hint, "aws s3api restore-object") {
+		t.Errorf("it failed with %s (%s)", says, hint)
+	}
+	// What tells of a snapshot may lie there, too: the others are seen.
+	s = survey(t, engine(), component, storagetest.Archive(store, func(key string) bool { return strings.HasSuffix(key, ".snapshot") }))
+	if len(s.Backups) != 1 || !strings.Contains(s.Backups[0].Problem, "in an archive") {
+		t.Errorf("%+v", s.Backups)
+	}
+}
+
 // A snapshot that was taken by a clock which was a year ahead is not the latest when another
 // came after it, and surely of no time before what it says.
 func TestSnapshot_wrongClock(t *testing.T) {

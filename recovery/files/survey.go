@@ -43,7 +43,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 	s := recovery.Survey{Component: c.Name, Copy: copy.Name, Engine: e.name, At: e.Now(), Live: e.livePaths(c)}
 	patterns := map[string][]storage.Object{}
 	var snapshots []storage.Object
-	parts := map[string]int64{}
+	parts, archived := map[string]int64{}, map[string]storage.Object{}
 	for o, err := range store.List(ctx, c.Settings.Text("prefix")) {
 		if err != nil {
 			return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
@@ -53,7 +53,9 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 			continue
 		}
 		if isPart.MatchString(o.Key) {
-			parts[o.Key] = o.Size
+			if parts[o.Key] = o.Size; o.Archived != "" {
+				archived[o.Key] = o
+			}
 			continue
 		}
 		if e.sealed() {
@@ -71,7 +73,7 @@ func (e engine) Survey(ctx context.Context, c recovery.Component, copy recovery.
 	if err != nil {
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}
-	if err := surveySnapshots(ctx, store, snapshots, inventory{under: c.Settings.Text("prefix"), sizes: parts, gone: new(sync.Map)}, &s, e.sealed()); err != nil {
+	if err := surveySnapshots(ctx, store, snapshots, inventory{under: c.Settings.Text("prefix"), sizes: parts, archived: archived, gone: new(sync.Map)}, &s, e.sealed()); err != nil {
 		return s, fmt.Errorf("survey copy %s: %w", copy.Name, err)
 	}
 	for _, f := range found {
@@ -285,7 +287,7 @@ func own(err error) (problem string, ok bool) {
 		return "it was removed while the copy was surveyed", true
 	case errors.Is(err, storage.ErrChanged):
 		return "it was being written while the copy was surveyed", true
-	case errors.Is(err, storage.ErrCorrupt):
+	case errors.Is(err, storage.ErrCorrupt), errors.Is(err, storage.ErrArchived):
 		return err.Error(), true
 	}
 	return "", false

@@ -23,6 +23,8 @@ const readSnapshots = 200
 type inventory struct {
 	under string
 	sizes map[string]int64
+	// archived are those that lie in an archive.
+	archived map[string]storage.Object
 	// gone are those that were looked for by themselves, too: snapshots share packs.
 	gone *sync.Map
 }
@@ -138,6 +140,12 @@ func lookAtSnapshot(ctx context.Context, store storage.Store, parts inventory, o
 	if len(s.Excepted) > 0 {
 		b.Details[recovery.DetailExceptions] = strings.Join(exceptions(s.Excepted), "; ")
 	}
+	b.Archived.Add(parts.archived[inPrefix(f.Prefix, s.Manifest.Name)])
+	for _, p := range s.Packs {
+		if p.Files > 0 { // the others are not read
+			b.Archived.Add(parts.archived[inPrefix(f.Prefix, p.Name)])
+		}
+	}
 	b.Problem, err = parts.lacks(ctx, store, f.Prefix, s)
 	b.Damaged = b.Problem != ""
 	return b, err
@@ -196,7 +204,7 @@ func openedSnapshot(ctx context.Context, b recovery.Backup, store storage.Store)
 			objects = append(objects, at)
 		}
 	}
-	b.Objects = objects
+	b.Objects, b.Archived = objects, recovery.Archived{}
 	if len(lost) > 0 {
 		b.Problem, b.Damaged = lost.says(), true
 		return b, nil

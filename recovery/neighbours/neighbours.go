@@ -101,7 +101,7 @@ func Read(ctx context.Context, s storage.Store, system string, formerly ...strin
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case errors.Is(err, storage.ErrDenied): // an archive has it, or this key may not
+			case errors.Is(err, storage.ErrArchived), errors.Is(err, storage.ErrDenied):
 				n.Unread, n.Err = n.Unread+1, err
 				return nil
 			case err != nil:

@@ -477,6 +477,8 @@ func fetchHintText(err error) string {
 		hint = "check the network and the copy's endpoint, then retry: replay goes on where it was"
 	case errors.Is(err, storage.ErrDenied), errors.Is(err, storage.ErrExpired):
 		hint = "renew the credentials, then retry: replay goes on where it was"
+	case errors.Is(err, storage.ErrArchived):
+		hint = recovery.RestoreArchived + ": replay goes on where it was"
 	case errors.Is(err, storage.ErrCorrupt):
 		hint = "get the segment from another copy or from the server's pg_wal, or stop and choose a moment before it"
 	case errors.Is(err, storage.ErrNotExist), errors.Is(err, storage.ErrChanged):

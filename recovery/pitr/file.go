@@ -46,7 +46,7 @@ func (f *File) lie(in *holder, o storage.Object) {
 	named := f.Kind == walfile.Segment && len(o.Key) == len(in.dir)+24+len(suffix) && strings.HasPrefix(o.Key, in.dir) && strings.HasSuffix(o.Key, suffix)
 	var tag [16]byte
 	n, err := hex.Decode(tag[:], []byte(o.Revision[:min(len(o.Revision), hex.EncodedLen(len(tag)))]))
-	if !named || err != nil || n != len(tag) || hex.EncodeToString(tag[:]) != o.Revision || o.Version != "" || o.Checksum != "" || o.Size > math.MaxUint32 {
+	if !named || err != nil || n != len(tag) || hex.EncodeToString(tag[:]) != o.Revision || o.Version != "" || o.Checksum != "" || o.Archived != "" || o.Size > math.MaxUint32 {
 		f.Hold(o)
 		return
 	}

@@ -162,7 +162,7 @@ func (u *unpacker) Close() error { return u.close() }
 // damaged marks a decompressor's own complaints as corruption; what the store
 // said below it stays what it is.
 func damaged(p Packing, err error) error {
-	for _, theirs := range []error{storage.ErrNotExist, storage.ErrDenied, storage.ErrExpired, storage.ErrChanged,
+	for _, theirs := range []error{storage.ErrNotExist, storage.ErrDenied, storage.ErrExpired, storage.ErrArchived, storage.ErrChanged,
 		storage.ErrCorrupt, storage.ErrConfig, storage.ErrUnavailable} {
 		if errors.Is(err, theirs) {
 			return err

@@ -169,6 +169,13 @@ func (v *surveyor) base(ctx context.Context, b Base) error {
 	case !b.Started.IsZero():
 		backup.Taken = recovery.Span{From: b.Started}
 	}
+	if n := len(chains); n > 0 { // the newest timeline's
+		for _, f := range chains[n-1].files {
+			if f.at != nil && f.at.object != nil && !f.inside() {
+				backup.Archived.Add(*f.at.object)
+			}
+		}
+	}
 	v.survey.Backups = append(v.survey.Backups, backup)
 	if b.Problem == "" {
 		v.windows(b, chains)

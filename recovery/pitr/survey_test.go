@@ -258,6 +258,33 @@ func TestSurvey_Gaps(t *testing.T) {
 	}
 }
 
+// What a base backup and its log have in an archive of the service is counted.
+func TestSurvey_archived(t *testing.T) {
+	t.Parallel()
+	l := source.get(t)
+	c := l.copy(t, "plain")
+	for under, want := range map[string]func(recovery.Backup) int64{
+		"base/plain/base/": func(b recovery.Backup) int64 { return int64(len(b.Objects)) },
+		"wal/":             func(recovery.Backup) int64 { return int64(len(c.segments(t))) },
+	} {
+		cold := storagetest.Archive(c.store, func(key string) bool { return strings.HasPrefix(key, under) })
+		s := survey(t, cold, database)
+		if in := s.Backups[0].InArchive(); s.Backups[0].Problem != "" || in.Objects < 3 || in.Objects > want(s.Backups[0]) || !strings.HasPrefix(in.First, under) {
+			t.Errorf("%s: %+v in an archive, %s", under, in, s.Backups[0].Problem)
+		}
+		p, err := resolve(t, cold, s, "latest")
+		if under == "wal/" { // which is read to find its last commit
+			if !errors.Is(err, storage.ErrArchived) {
+				t.Errorf("%s: %v", under, err)
+			}
+			continue
+		}
+		if err != nil || p.Backup.InArchive() != s.Backups[0].InArchive() {
+			t.Errorf("%s: %+v in an archive by the point, %v", under, p.Backup.InArchive(), err)
+		}
+	}
+}
+
 // What cannot be restored says why, in one sentence.
 func TestSurvey_Problems(t *testing.T) {
 	t.Parallel()

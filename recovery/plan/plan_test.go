@@ -183,6 +183,27 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// cold is a shelf whose backups lie in an archive.
+type cold struct{ shelf }
+
+func (e cold) Resolve(ctx context.Context, s recovery.Survey, w recovery.Want, store storage.Store) (recovery.Point, error) {
+	p, err := e.shelf.Resolve(ctx, s, w, store)
+	p.Backup.Archived.Add(storage.Object{Key: "pack", Size: 7, Archived: "GLACIER"})
+	return p, err
+}
+
+// A point whose backup lies in an archive says so, and what to do first.
+func TestResolve_archived(t *testing.T) {
+	open := copies(t, map[string][]string{"nearby": {"dump/02:00"}, "offsite": nil})
+	m, err := resolve(t, open, "latest", plan.Wanted{Copy: "nearby"}, cold{dumps})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := m.Points[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "1 object of it, 7 B, in GLACIER") || !strings.Contains(w[0], "aws s3api restore-object") {
+		t.Errorf("the warnings are %q", w)
+	}
+}
+
 // torn is a shelf with log up to a time, which it refuses to follow.
 type torn struct {
 	shelf

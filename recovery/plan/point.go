@@ -203,7 +203,11 @@ func (r resolver) resolve(s recovery.Survey, w recovery.Want) (recovery.Point, e
 	if err != nil {
 		return recovery.Point{}, err
 	}
-	return engine.Resolve(r.ctx, s, w, store)
+	p, err := engine.Resolve(r.ctx, s, w, store)
+	if says := p.Backup.InArchive().Says(); err == nil && says != "" {
+		p.Warnings = append(slices.Clone(p.Warnings), fmt.Sprintf("%s in %s lies in an archive: %s; unless that was done, %s", s.Component, s.Copy, says, recovery.RestoreArchived))
+	}
+	return p, err
 }
 
 // nearer reports whether a loses less than b: it is later, or as late and more

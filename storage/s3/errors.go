@@ -44,6 +44,9 @@ var kinds = map[string]error{
 	"TokenRefreshRequired":  storage.ErrExpired,
 	"RequestExpired":        storage.ErrExpired,
 
+	"InvalidObjectState":         storage.ErrArchived,
+	"ObjectNotInActiveTierError": storage.ErrArchived, // of a copy
+
 	"InvalidRange": storage.ErrChanged,
 
 	"BadDigest":                   storage.ErrCorrupt,

@@ -84,7 +84,7 @@ func TestFake_Errors(t *testing.T) {
 		}, storage.ErrUnavailable, nil},
 		{"archived", func(t *testing.T) *httptest.Server {
 			return answering(t, 403, "InvalidObjectState", "The operation is not valid for the object's storage class")
-		}, storage.ErrDenied, []string{"storage class"}},
+		}, storage.ErrArchived, []string{"storage class"}},
 		{"not S3, absent", func(t *testing.T) *httptest.Server {
 			return serve(t, func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
 		}, storage.ErrConfig, []string{"S3 service"}},
@@ -563,6 +563,62 @@ func TestFake_VersionsOfASecond(t *testing.T) {
 		}
 		if !slices.Equal(got, c.want) || !slices.Equal(then, c.then) {
 			t.Errorf("%s: %q, and then %q; want %q, and then %q", name, got, then, c.want, c.then)
+		}
+	}
+}
+
+// What lies in an archive is told, by lists whoever reads them, and not of what was restored
+// there for a while where that is told.
+func TestFake_Archived(t *testing.T) {
+	for name, end := range map[string]string{"read here": "", "read by the SDK": "<!-- -->"} {
+		s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			root, record := "ListBucketResult", "Contents"
+			if r.URL.Query().Has("versions") {
+				root, record = "ListVersionsResult", "Version"
+			}
+			fmt.Fprintf(w, `<%s><Name>backups</Name><IsTruncated>false</IsTruncated>`, root)
+			for _, class := range []string{"", "DEEP_ARCHIVE", "GLACIER", "GLACIER_IR", "STANDARD"} {
+				fmt.Fprintf(w, `<%[1]s><Key>%[2]s.</Key><VersionId>v</VersionId><Size>1</Size><StorageClass>%[2]s</StorageClass></%[1]s>`, record, class)
+			}
+			fmt.Fprintf(w, `%s</%s>`, end, root)
+		}), s3.Options{})
+		var objects, kept []string
+		for o, err := range s.List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects = append(objects, o.Key+o.Archived)
+		}
+		versions, _ := storage.As[storage.Versioner](s)
+		for v, err := range versions.Versions(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept = append(kept, v.Key+v.Archived)
+		}
+		want := []string{".", "DEEP_ARCHIVE.DEEP_ARCHIVE", "GLACIER.GLACIER", "GLACIER_IR.", "STANDARD."}
+		if !slices.Equal(objects, want) || !slices.Equal(kept, want) {
+			t.Errorf("%s: objects %q, versions %q", name, objects, kept)
+		}
+	}
+	for _, c := range []struct {
+		class, status, restore, want string
+	}{
+		{"STANDARD_IA", "", "", ""},
+		{"GLACIER", "", "", "GLACIER"},
+		{"GLACIER", "", `ongoing-request="true"`, "GLACIER"},
+		{"GLACIER", "", `ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"`, ""},
+		{"INTELLIGENT_TIERING", "DEEP_ARCHIVE_ACCESS", "", "DEEP_ARCHIVE_ACCESS"},
+	} {
+		s := at(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			for name, value := range map[string]string{"Storage-Class": c.class, "Archive-Status": c.status, "Restore": c.restore} {
+				if value != "" {
+					w.Header().Set("X-Amz-"+name, value)
+				}
+			}
+		}), s3.Options{})
+		if o, err := s.Stat(t.Context(), "a"); err != nil || o.Archived != c.want {
+			t.Errorf("%+v: %q, %v", c, o.Archived, err)
 		}
 	}
 }

@@ -167,7 +167,18 @@ func (s *store) listed(found types.Object, encoding types.EncodingType) (storage
 		Size:     aws.ToInt64(found.Size),
 		Modified: aws.ToTime(found.LastModified).UTC(),
 		Revision: revision(found.ETag),
+		Archived: archived(string(found.StorageClass)),
 	}, nil
+}
+
+// archived is a class from which an object has to be restored before it can be read; "" for
+// every other. Of an object that a service moves by itself lists do not tell it.
+func archived(class string) string {
+	switch types.StorageClass(class) {
+	case types.StorageClassGlacier, types.StorageClassDeepArchive:
+		return class
+	}
+	return ""
 }
 
 // unescaped is a key as it is, where an answer has it in an encoding.

@@ -136,11 +136,11 @@ func (r rest) Read(b []byte) (int, error) {
 
 // record is an object or a version in a list.
 type record struct {
-	key, etag, version string
-	size               int64
-	modified           time.Time
-	latest             bool
-	has                uint8 // which of them it tells
+	key, etag, version, class string
+	size                      int64
+	modified                  time.Time
+	latest                    bool
+	has                       uint8 // which of them it tells; of the class "" is none
 }
 
 const (
@@ -184,8 +184,10 @@ func (d *document) record(name []byte) *record {
 		case "IsLatest":
 			r.latest, err = strconv.ParseBool(d.text(name))
 			r.has |= hasLatest
+		case "StorageClass":
+			r.class = d.text(name)
 		default:
-			d.other(name, "Key", "ETag", "VersionId", "Size", "LastModified", "IsLatest")
+			d.other(name, "Key", "ETag", "VersionId", "Size", "LastModified", "IsLatest", "StorageClass")
 		}
 		if err != nil {
 			d.give() // the SDK says so
@@ -233,7 +235,7 @@ func readObjects(d *document, root []byte) (any, []bool) {
 		case "Contents":
 			r := d.record(name)
 			out.Contents = append(out.Contents, types.Object{Key: told(r, hasKey, &r.key), ETag: told(r, hasETag, &r.etag),
-				Size: told(r, hasSize, &r.size), LastModified: told(r, hasModified, &r.modified)})
+				Size: told(r, hasSize, &r.size), LastModified: told(r, hasModified, &r.modified), StorageClass: types.ObjectStorageClass(r.class)})
 		default:
 			d.other(name, "Name", "IsTruncated", "NextContinuationToken", "EncodingType", "Contents")
 		}
@@ -261,7 +263,7 @@ func readVersions(d *document, root []byte) (any, []bool) {
 			r := d.record(name)
 			deletions = append(deletions, false)
 			out.Versions = append(out.Versions, types.ObjectVersion{Key: told(r, hasKey, &r.key), ETag: told(r, hasETag, &r.etag), VersionId: told(r, hasVersion, &r.version),
-				Size: told(r, hasSize, &r.size), LastModified: told(r, hasModified, &r.modified), IsLatest: told(r, hasLatest, &r.latest)})
+				Size: told(r, hasSize, &r.size), LastModified: told(r, hasModified, &r.modified), IsLatest: told(r, hasLatest, &r.latest), StorageClass: types.ObjectVersionStorageClass(r.class)})
 		case "DeleteMarker":
 			r := d.record(name)
 			deletions = append(deletions, true)

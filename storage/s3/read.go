@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,8 +34,13 @@ func (s *store) Stat(ctx context.Context, key string) (storage.Object, error) {
 	if err != nil {
 		return storage.Object{}, s.refusal(ctx, "stat", key, err)
 	}
+	in := cmp.Or(archived(string(out.StorageClass)), string(out.ArchiveStatus))
+	if strings.Contains(aws.ToString(out.Restore), `ongoing-request="false"`) { // it was, for a while
+		in = ""
+	}
 	return storage.Object{
 		Key:      key,
+		Archived: in,
 		Size:     aws.ToInt64(out.ContentLength),
 		Modified: aws.ToTime(out.LastModified).UTC(),
 		Revision: revision(out.ETag),

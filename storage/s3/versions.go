@@ -125,7 +125,7 @@ func marker(page *s3.ListObjectVersionsOutput) string {
 // versionsOf gathers a page, in the order of the keys, and of each in the page's own.
 func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version, error) {
 	var all []storage.Version
-	add := func(key, etag, id *string, size *int64, modified *time.Time, latest *bool, deleted bool) error {
+	add := func(key, etag, id *string, size *int64, modified *time.Time, latest *bool, class string, deleted bool) error {
 		name, err := unescaped(aws.ToString(key), page.EncodingType)
 		if err != nil {
 			return err
@@ -135,7 +135,7 @@ func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version
 			return nil
 		}
 		all = append(all, storage.Version{Deleted: deleted, Latest: aws.ToBool(latest), Unversioned: aws.ToString(id) == "null", Object: storage.Object{
-			Key: name, Size: aws.ToInt64(size), Modified: aws.ToTime(modified).UTC(), Revision: revision(etag), Version: aws.ToString(id)}})
+			Key: name, Size: aws.ToInt64(size), Modified: aws.ToTime(modified).UTC(), Revision: revision(etag), Version: aws.ToString(id), Archived: archived(class)}})
 		return nil
 	}
 	versions, marks := page.Versions, page.DeleteMarkers
@@ -148,11 +148,11 @@ func (s *store) versionsOf(page *s3.ListObjectVersionsOutput) ([]storage.Version
 		if deleted {
 			m := marks[0]
 			marks = marks[1:]
-			err = add(m.Key, nil, m.VersionId, nil, m.LastModified, m.IsLatest, true)
+			err = add(m.Key, nil, m.VersionId, nil, m.LastModified, m.IsLatest, "", true)
 		} else {
 			v := versions[0]
 			versions = versions[1:]
-			err = add(v.Key, v.ETag, v.VersionId, v.Size, v.LastModified, v.IsLatest, false)
+			err = add(v.Key, v.ETag, v.VersionId, v.Size, v.LastModified, v.IsLatest, string(v.StorageClass), false)
 		}
 		if err != nil {
 			return nil, err

@@ -207,6 +207,7 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 			}
 		}
 		if then := f.count(h); then != nil {
+			b.Archived.Add(*then)
 			listing.add(*then)
 			current.add(*then)
 			if why := fit.why(then.Key); why != "" {

@@ -43,7 +43,7 @@ func versioned(t *testing.T) (*storagetest.S3, dated) {
 	if !ok {
 		t.Fatal("the store has no versions")
 	}
-	return server, dated{store, v, &sync.Map{}, &storage.Versioning{}}
+	return server, dated{store, v, &sync.Map{}, &sync.Map{}, &storage.Versioning{}}
 }
 
 // dated is a bucket whose versions have the times at which they were stored, as
@@ -52,6 +52,7 @@ type dated struct {
 	storage.Store
 	versions storage.Versioner
 	at       *sync.Map // times by version
+	class    *sync.Map // archives by version
 	// rules are those of the bucket, which the test server has not.
 	rules *storage.Versioning
 }
@@ -87,6 +88,9 @@ func (d dated) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Ve
 			if err != nil {
 				yield(v, err)
 				return
+			}
+			if class, ok := d.class.Load(v.Version); ok {
+				v.Archived = class.(string)
 			}
 			if len(same) > 0 && same[0].Key != v.Key && !flush() {
 				return
@@ -440,6 +444,29 @@ func TestBucket_refuses(t *testing.T) {
 		t.Errorf("%+v", s.Backups)
 	}
 	enginetest.Suite(t, bucketEngine(), directory(t))
+}
+
+// What was current at the moment and lies in an archive is counted, and nothing else.
+func TestBucket_archived(t *testing.T) {
+	_, store := versioned(t)
+	for _, text := range []string{"older", "then"} {
+		store.put(t, "uploads/a", text)
+		store.put(t, "uploads/b", text)
+		for v, err := range store.Versions(t.Context(), "uploads/a") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			store.class.Store(v.Version, "GLACIER")
+		}
+	}
+	p, err := bucketEngine().Resolve(t.Context(), survey(t, bucketEngine(), inBucket, store), latest, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := recovery.Archived{Objects: 1, Bytes: 4, Class: "GLACIER", First: "uploads/a"}
+	if in := p.Backup.InArchive(); in != want {
+		t.Errorf("%+v", in)
+	}
 }
 
 // The window begins where versions begin and where a rule has left them; what may have

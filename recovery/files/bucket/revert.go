@@ -237,7 +237,7 @@ func (revert) Do(ctx context.Context, env recovery.Env, s recovery.Step) (o reco
 		}
 		return err
 	}); err != nil {
-		return recovery.Outcome{}, fmt.Errorf("make versions current in %s: %w", h.Target.Place, err)
+		return recovery.Outcome{}, recovery.Errorf(recovery.CopyHint(err), "make versions current in %s: %w", h.Target.Place, err)
 	}
 	if err := a.prove(ctx, env, r, made); err != nil {
 		return recovery.Outcome{}, err
