@@ -23,6 +23,7 @@ type Crew struct {
 	ready   []*work
 	busy    []*work
 	waiting int
+	drained bool // nothing more comes before all of them have ended
 	failure *Failure
 	failed  chan struct{}
 
@@ -81,10 +82,10 @@ func (c *Crew) Add(tasks ...Task) {
 
 // add takes a task in, behind those that it has to wait for. The caller holds mu.
 func (c *Crew) add(t Task) {
-	if c.failure != nil && t.Line > c.failure.Line {
+	w := &work{Task: t, chain: t.Cost, since: c.floor}
+	if c.failure != nil && w.place() > c.failure.Line {
 		return
 	}
-	w := &work{Task: t, chain: t.Cost, since: c.floor}
 	for _, l := range t.Locks {
 		if past := c.past[l.Relation]; past != nil {
 			for mode, took := range past {
@@ -118,12 +119,18 @@ func (c *Crew) add(t Task) {
 // dispatch lets idle workers begin what may begin. The caller holds mu.
 func (c *Crew) dispatch() {
 	for len(c.idle) > 0 && c.ctx.Err() == nil {
-		best := -1
+		best, early, led := -1, 0, false
+		for _, b := range c.busy {
+			led = led || b.leads()
+			if b.early() {
+				early++
+			}
+		}
 		for i, w := range c.ready {
-			if slices.ContainsFunc(c.busy, func(b *work) bool { return conflict(w, b) }) {
+			if w.early() && early >= c.size-1 && !c.drained || slices.ContainsFunc(c.busy, func(b *work) bool { return conflict(w, b) }) {
 				continue
 			}
-			if best < 0 || w.goesBefore(c.ready[best]) {
+			if best < 0 || w.goesBefore(c.ready[best], led) {
 				best = i
 			}
 		}
@@ -155,11 +162,11 @@ func (c *Crew) end(w *work, worker int, err error) {
 	c.idle = append(c.idle, worker)
 	c.done(w)
 	// One that was stopped because of a failure before it adds nothing.
-	if err != nil && c.ctx.Err() == nil && (c.failure == nil || w.Line <= c.failure.Line) {
+	if err != nil && c.ctx.Err() == nil && (c.failure == nil || w.place() <= c.failure.Line) {
 		if c.failure == nil {
 			close(c.failed)
 		}
-		c.failure = earlier(c.failure, placed(w.Line, err))
+		c.failure = earlier(c.failure, placed(w.place(), err))
 		c.stopBehind()
 	}
 	c.dispatch()
@@ -214,21 +221,27 @@ func (c *Crew) Longest() time.Duration {
 
 // stopBehind ends the tasks that stand behind the failure.
 func (c *Crew) stopBehind() {
+	behind := func(w *work) bool { return w.place() > c.failure.Line }
 	for _, b := range c.busy {
-		if b.Line > c.failure.Line {
+		if behind(b) {
 			b.cancel()
 		}
 	}
+	c.drop(behind)
+}
+
+// drop takes tasks of a kind away that have not begun.
+func (c *Crew) drop(is func(*work) bool) {
 	drop := map[*work]bool{}
 	for _, list := range c.pending {
 		for _, w := range list {
-			if w.state == waiting && w.Line > c.failure.Line {
+			if w.state == waiting && is(w) {
 				drop[w] = true
 			}
 		}
 	}
 	for _, w := range c.ready {
-		if w.Line > c.failure.Line {
+		if is(w) {
 			drop[w] = true
 		}
 	}
@@ -239,14 +252,40 @@ func (c *Crew) stopBehind() {
 	c.ready = slices.DeleteFunc(c.ready, func(w *work) bool { return w.state == ended })
 }
 
+// Place tells the line of a task that was given before its place in the script had come.
+func (c *Crew) Place(e *Early, line int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.line = line
+	c.dispatch()
+}
+
+// Withdraw takes the tasks away whose places have not come; those that have begun go on, or
+// are stopped.
+func (c *Crew) Withdraw(stop bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop((*work).early)
+	for _, b := range c.busy {
+		if stop && b.early() {
+			b.cancel()
+		}
+	}
+	c.dispatch()
+	c.changed.Broadcast()
+}
+
 // Wait returns when no task is left, with the failure that stands first in the
 // script, or with the end of the context.
 func (c *Crew) Wait() *Failure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.drained = true
+	c.dispatch()
 	for len(c.busy) > 0 || c.waiting > 0 && c.ctx.Err() == nil {
 		c.changed.Wait()
 	}
+	c.drained = false
 	c.floor = c.longest
 	clear(c.past)
 	if c.failure == nil && c.ctx.Err() != nil {

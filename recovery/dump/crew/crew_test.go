@@ -258,3 +258,90 @@ func TestCrew_RowsBeforeALookAtThem(t *testing.T) {
 		t.Errorf("%v, all rows seen: %t", f, seen)
 	}
 }
+
+// A task whose place has not come yields to all others, and leaves a worker to them; one that
+// leads goes before them, one at a time.
+func TestCrew_Early(t *testing.T) {
+	c := New(t.Context(), 2, time.Now)
+	defer c.Close()
+	began, end := make(chan string, 9), map[string]chan struct{}{}
+	task := func(name string, cost int64, early *Early) Task {
+		ends := make(chan struct{})
+		end[name] = ends
+		return Task{Line: 1, Cost: cost, Early: early, Do: func(context.Context, int) error {
+			began <- name
+			<-ends
+			return nil
+		}}
+	}
+	leads := &Early{Leads: func() bool { return true }}
+	also := &Early{Leads: leads.Leads}
+	yields := &Early{}
+	c.Add(task("early", 90, yields), task("leads", 10, leads), task("leads, too", 5, also), task("rows", 50, nil))
+	if a, b := <-began, <-began; a+b != "leads"+"rows" && a+b != "rows"+"leads" {
+		t.Errorf("%s and %s began", a, b)
+	}
+	close(end["leads"])
+	close(end["rows"]) // one of the two that are left begins, and a worker has nothing to do
+	for c.Idle() == 0 {
+		runtime.Gosched()
+	}
+	if name := <-began; name != "leads, too" {
+		t.Errorf("%s began", name)
+	}
+	if c.Idle() != 1 || len(began) > 0 {
+		t.Errorf("%d idle, %d began", c.Idle(), len(began))
+	}
+	c.Place(yields, 7)
+	if name := <-began; name != "early" {
+		t.Errorf("%s began when its place came", name)
+	}
+	close(end["leads, too"])
+	close(end["early"])
+	if f := c.Wait(); f != nil {
+		t.Error(f)
+	}
+}
+
+// Every failure stands before a task whose place has not come; its own counts with its line
+// when that has. What is not wanted any more is withdrawn.
+func TestCrew_EarlyFails(t *testing.T) {
+	c := New(t.Context(), 2, time.Now)
+	defer c.Close()
+	began, wrong := make(chan struct{}), errors.New("wrong")
+	e := &Early{}
+	c.Add(Task{Early: e, Do: func(context.Context, int) error { close(began); return wrong }, Locks: []Lock{{"a", Build}}},
+		Task{Line: 9, Do: func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }})
+	c.Place(e, 5)
+	<-began
+	if f := c.Wait(); f == nil || f.Line != 5 || !errors.Is(f, wrong) {
+		t.Errorf("it tells %v", f)
+	}
+	d := New(t.Context(), 3, time.Now)
+	defer d.Close()
+	stopped := make(chan struct{})
+	d.Add(Task{Early: &Early{}, Locks: []Lock{{"a", Build}}, Do: func(ctx context.Context, _ int) error {
+		<-ctx.Done()
+		close(stopped)
+		return ctx.Err()
+	}})
+	d.Add(Task{Early: &Early{}, Locks: []Lock{{"a", Alter}}, Do: func(context.Context, int) error { t.Error("it was withdrawn"); return nil }})
+	d.Withdraw(false)
+	select {
+	case <-stopped:
+		t.Error("what is under way was stopped")
+	default:
+	}
+	d.Add(Task{Line: 3, Do: func(context.Context, int) error { return wrong }})
+	if f := d.Wait(); f == nil || f.Line != 3 {
+		t.Errorf("it tells %v", f)
+	}
+	<-stopped
+	f := New(t.Context(), 2, time.Now)
+	defer f.Close()
+	f.Add(Task{Early: &Early{}, Do: func(ctx context.Context, _ int) error { <-ctx.Done(); return nil }})
+	f.Withdraw(true)
+	if failed := f.Wait(); failed != nil {
+		t.Error(failed)
+	}
+}

@@ -9,6 +9,11 @@
 // and that of the longest line of tasks that wait for it. One that yields begins only
 // where no other may.
 //
+// A task may be given early, before its place in the script has come. It begins where no
+// other may, and one session at least is left to the others; one that leads goes
+// before all. Whatever fails stands before it. Once it is told its place it is a task like
+// any other.
+//
 // When a task fails, those that stand behind it in the script are stopped and
 // those before it go on, so that the failure that is told is the first one of
 // the script, as if it had been executed in order. What was done by then is the

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -48,9 +49,21 @@ type Task struct {
 	Cost int64
 	// Yields, where it is set and true, lets whatever else may begin go before.
 	Yields func() bool
+	// Early, where it is set, says that the task's place in the script has not come yet, and
+	// stands for its line.
+	Early *Early
 	// Do does it. Worker is a number below the crew's size that no other task
 	// has meanwhile.
 	Do func(ctx context.Context, worker int) error
+}
+
+// Early is a task before its place in the script has come: it stands behind all others, and
+// yields to them. Crew.Place makes it one like any other.
+type Early struct {
+	// Leads, where it is set and true, lets the task go before all others instead, one
+	// such task at a time.
+	Leads func() bool
+	line  int64 // 0 before its place has come
 }
 
 // Failure is an error with its place in the script, for a task that knows it
@@ -113,15 +126,43 @@ func meet(a, b *work, is func(x, y Mode) bool) bool {
 	return false
 }
 
-// goesBefore reports whether w begins before another that may begin, too.
-func (w *work) goesBefore(other *work) bool {
-	if a, b := w.yields(), other.yields(); a != b {
-		return b
+// place is the line at which w stands in the script, as far as that is known.
+func (w *work) place() int64 {
+	switch {
+	case w.Early == nil:
+		return w.Line
+	case w.early():
+		return math.MaxInt64
+	}
+	return w.Early.line
+}
+
+// early reports whether the place of w has not come yet, leads whether it goes before all
+// others then.
+func (w *work) early() bool { return w.Early != nil && w.Early.line == 0 }
+func (w *work) leads() bool { return w.early() && w.Early.Leads != nil && w.Early.Leads() }
+
+// goesBefore reports whether w begins before another that may begin, too; led says that a
+// task which leads is under way.
+func (w *work) goesBefore(other *work, led bool) bool {
+	if a, b := w.turn(led), other.turn(led); a != b {
+		return a < b
 	}
 	return w.chain > other.chain
 }
 
-func (w *work) yields() bool { return w.Yields != nil && w.Yields() }
+// turn is 0 for what begins first.
+func (w *work) turn(led bool) int {
+	switch {
+	case !led && w.leads():
+		return 0
+	case w.early():
+		return 3
+	case w.Yields != nil && w.Yields():
+		return 2
+	}
+	return 1
+}
 
 // lengthen makes known that a chain of a length begins behind w.
 func (w *work) lengthen(behind int64) {
