@@ -139,6 +139,11 @@ func theShop(ctx context.Context, b *bench, d *dataset) error {
 	if err := d.digestIn(ctx, s); err != nil {
 		return err
 	}
+	return d.dumpBoth(ctx, b, s)
+}
+
+// dumpBoth dumps the server's database in both formats, but the other where it is there.
+func (d *dataset) dumpBoth(ctx context.Context, b *bench, s *server) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.dump(ctx, s) })
 	g.Go(func() error {
@@ -153,7 +158,7 @@ func theShop(ctx context.Context, b *bench, d *dataset) error {
 }
 
 // shopWithIndex dumps a shop beside documents whose full-text index takes one and a half
-// times as long as all of the shop.
+// times as long as all of the shop, in both formats.
 func shopWithIndex(ctx context.Context, b *bench, d *dataset) error {
 	s, closed, err := b.openShop(ctx, b.size*1_000_000/shopRowBytes)
 	if err != nil {
@@ -166,7 +171,7 @@ func shopWithIndex(ctx context.Context, b *bench, d *dataset) error {
 	if err := d.digestIn(ctx, s); err != nil {
 		return err
 	}
-	return d.dump(ctx, s)
+	return d.dumpBoth(ctx, b, s)
 }
 
 // shopRowBytes is how much of a dump of the shop comes with each order.

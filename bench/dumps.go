@@ -23,6 +23,8 @@ func rows() []row {
 			prepare: dumped("index", "plain", filled(oneIndex, 4*145)), ours: restoreDump, theirs: gunzipPsql},
 		{name: "custom", work: "custom archive, the shop", peer: "pg_restore -j 2, default cluster, synced", goal: 0.80,
 			prepare: dumped("shop", "custom", theShop), ours: restoreDump, theirs: pgRestore(false)},
+		{name: "custom-index", work: "… beside one dominating index", peer: "pg_restore -j 2, default cluster, synced", goal: 0.80,
+			prepare: dumped("shop-index", "custom", shopWithIndex), ours: restoreDump, theirs: pgRestore(false)},
 		{name: "custom-tuned", work: "custom archive, the shop", peer: "pg_restore -j 2, a cluster tuned as ours, synced", goal: 1.02,
 			prepare: dumped("shop", "custom", theShop), ours: restoreDump, theirs: pgRestore(true)},
 		{name: "snapshot", work: "a snapshot of small files, from S3", peer: "restic, synced", goal: 0.80,
