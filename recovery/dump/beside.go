@@ -52,6 +52,7 @@ type beside struct {
 	// helps are what those may do who have nothing else to do when all rows have been
 	// read: help with a copy that is still under way. They wait with the builds.
 	helps []crew.Task
+	foresight
 }
 
 // how says in how many statements a script came, and how many were done beside
@@ -61,6 +62,9 @@ func (s *scriptRun) how() string {
 		return fmt.Sprintf("%d, one after the other", s.statements)
 	}
 	how := fmt.Sprintf("%d, of which %d by %s beside each other", s.statements, s.handed, recovery.FormatCount(s.jobs, "session"))
+	if s.ahead > 0 {
+		how += fmt.Sprintf("; %s while rows came", recovery.FormatCount(s.ahead, "index build"))
+	}
 	if n := s.translated.Load(); n > 0 {
 		how += fmt.Sprintf("; %s in COPY's binary format", recovery.FormatCount(n, "row"))
 	}
@@ -98,7 +102,8 @@ func (s *scriptRun) startCrew(ctx context.Context) {
 		return
 	}
 	s.beside = &beside{crew: crew.New(ctx, s.jobs, s.env.Now), workers: make([]*session, s.jobs), shelf: newShelf(postgres.Memory()),
-		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, analyzed: map[script.Relation]bool{}}
+		fed: map[script.Relation]int64{}, on: map[script.Relation]script.Relation{}, analyzed: map[script.Relation]bool{},
+		foresight: foresight{outlook: s.foreseen, copied: map[script.Relation]*load{}, early: map[string]*early{}}}
 }
 
 // endCrew stops what is under way and closes its sessions.
@@ -131,6 +136,9 @@ func (s *scriptRun) drain() error {
 
 // first is the failure that stands first in the script: err, or one before it.
 func (s *scriptRun) first(err error) error {
+	if err != nil && s.beside != nil {
+		s.crew.Withdraw(true)
+	}
 	if before := s.drain(); before != nil {
 		return before
 	}
@@ -159,7 +167,7 @@ func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (
 		s.now = nil
 		return false, nil
 	case script.Unknown:
-		err := s.alone()
+		err := s.alone(ctx)
 		if settles.Match(p.Text) {
 			// Sessions that begin later would not be like this one.
 			s.endCrew(ctx)
@@ -167,32 +175,54 @@ func (s *scriptRun) hand(ctx context.Context, r *script.Reader, p script.Part) (
 		return false, err
 	}
 	if e.Act == script.AboutIndex && len(s.fed) == 0 && len(s.on) == 0 {
-		return false, s.alone() // of a table's definition: nothing is under way that it could wait for
+		return false, s.alone(ctx) // of a table's definition: nothing is under way that it could wait for
 	}
 	if err := s.look(ctx); err != nil {
 		return false, err
 	}
+	begun, err := s.cameTrue(ctx, p, e)
+	if err != nil {
+		return false, err
+	}
 	if !s.fit(e) {
-		if e.Act == script.BuildIndex || e.Act == script.AddKey {
+		switch e.Act {
+		case script.BuildIndex, script.AddKey:
 			return false, s.aloneIndex(e)
+		case script.LoadRows:
+			if !s.builtEarly(e.Table) {
+				return false, s.pause()
+			}
 		}
-		return false, s.alone()
+		return false, s.alone(ctx)
 	}
 	s.handed++
 	if e.Act == script.LoadRows {
 		return true, s.handRows(ctx, r, p, e)
 	}
-	return true, s.handStatement(p, e)
+	s.outlook = nil // what it says comes now
+	return true, s.handStatement(p, e, begun)
 }
 
 // settles are statements that give settings to sessions which begin after them.
 var settles = pattern.New(`(?i)^alter\s+(database|role|user)\s`)
 
-// alone makes ready for a statement that nothing may be beside.
-func (s *scriptRun) alone() error {
+// alone makes ready for a statement that nothing may be beside, nor before it in the script
+// what stands behind it.
+func (s *scriptRun) alone(ctx context.Context) error {
 	if s.beside == nil {
 		return nil
 	}
+	if len(s.fed) > 0 { // else the definitions go on
+		s.outlook = nil
+	}
+	if err := s.undoEarly(ctx); err != nil {
+		return err
+	}
+	return s.pause()
+}
+
+// pause waits until everything before has ended.
+func (s *scriptRun) pause() error {
 	if s.referred {
 		s.handStatistics()
 	}
@@ -205,7 +235,7 @@ func (s *scriptRun) alone() error {
 // of the kind.
 func (s *scriptRun) aloneIndex(e script.Effect) error {
 	known := s.known
-	err := s.alone()
+	err := s.pause()
 	if s.known = known; known == nil {
 		return err
 	}
@@ -269,8 +299,9 @@ func (s *scriptRun) fit(e script.Effect) bool {
 	return false
 }
 
-// handStatement gives the crew an index, a key, a foreign key or a trigger.
-func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
+// handStatement gives the crew an index, a key, a foreign key or a trigger; begun says that
+// its index is the crew's already.
+func (s *scriptRun) handStatement(p script.Part, e script.Effect, begun bool) error {
 	p.Text = bytes.Clone(p.Text)
 	with := func(now settings, sql string, cost int64, locks ...crew.Lock) crew.Task {
 		return crew.Task{Line: p.Line, Cost: cost, Locks: locks, Do: s.doWith(now, func(ctx context.Context, w *session) error {
@@ -285,23 +316,23 @@ func (s *scriptRun) handStatement(p script.Part, e script.Effect) error {
 	task := func(sql string, cost int64, locks ...crew.Lock) crew.Task { return with(s.now, sql, cost, locks...) }
 	size := s.fed[e.Table]
 	lock := func(m crew.Mode) crew.Lock { return crew.Lock{Relation: lockName(e.Table), Mode: m} }
-	work := func() int64 { return size * weight(e.Method, p.Keys(s.known.relations[e.Table].worded)) }
-	index := func(sql string) crew.Task {
-		now := s.now.building(s.configured, e.Method, size, s.server.Cluster().Tools.BuildsGINTogether())
-		return with(now, sql, work(), lock(crew.Build))
+	index := func(sql string) {
+		if !begun {
+			s.build(with(s.building(e), sql, s.work(p, e), lock(crew.Build)))
+		}
 	}
 	if e.Index.Name != "" && e.Table.Name != "" {
 		s.on[e.Index] = e.Table
 	}
 	switch e.Act {
 	case script.BuildIndex:
-		s.build(index(string(p.Text)))
+		index(string(p.Text))
 	case script.AddKey:
 		if e.First == "" || s.known.relations[e.Table].kind != "r" {
-			s.build(task(string(p.Text), work(), lock(crew.Alter)))
+			s.build(task(string(p.Text), s.work(p, e), lock(crew.Alter)))
 			break
 		}
-		s.build(index(e.First))
+		index(e.First)
 		s.later = append(s.later, task(e.Then, 0, lock(crew.Alter)))
 	case script.AddReference:
 		s.flush()
@@ -480,6 +511,7 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 	l := newLoad(ctx, s.shelf)
 	task := crew.Task{Line: p.Line, Cost: 1 << 60, Locks: []crew.Lock{{Relation: lockName(e.Table), Mode: crew.Load}}} // the reader waits for it
 	read := func() (bool, error) {
+		s.buildEarly()
 		next, err := s.shelf.readPiece(ctx, r, s.crew.Failed())
 		if err != nil {
 			return false, err
@@ -535,6 +567,7 @@ func (s *scriptRun) handRows(ctx context.Context, r *script.Reader, p script.Par
 		err = s.unreadable(err) // what came before is wrong first, if it is
 	}
 	l.end(err)
+	s.copied[e.Table] = l
 	return err
 }
 

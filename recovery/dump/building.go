@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"comeback/recovery/dump/crew"
+	"comeback/recovery/dump/script"
 )
 
 // manyBuilds are enough to choose from.
@@ -35,14 +36,26 @@ func (s *scriptRun) flush() {
 // rows.
 func weight(method string, worded bool) int64 {
 	switch {
+	case method == "hnsw": // of pgvector, as ivfflat: each row is compared with hundreds of others
+		return 64
 	case method == "gin":
 		return 16
-	case method == "gist" || method == "spgist":
+	case method == "ivfflat" || method == "gist" || method == "spgist":
 		return 10
 	case worded: // each comparison asks the language
 		return 3
 	}
 	return 1
+}
+
+// work is about how long a statement's index takes, of a table whose rows have been read.
+func (s *scriptRun) work(p script.Part, e script.Effect) int64 {
+	return s.fed[e.Table] * weight(e.Method, p.Keys(s.known.relations[e.Table].worded))
+}
+
+// building are the settings for it.
+func (s *scriptRun) building(e script.Effect) settings {
+	return s.now.building(s.configured, e.Method, s.fed[e.Table], s.server.Cluster().Tools.BuildsGINTogether())
 }
 
 // The settings that building changes.

@@ -21,6 +21,8 @@ type contents struct {
 	// the data, rights those that say what roles may do; tables those of which rows come.
 	definitions, rights, rows int
 	tables                    int64
+	// statistics says that there are those of tables behind their rows.
+	statistics bool
 	// fills are how many entries fill materialized views.
 	fills int
 	// public is how the list of contents names the schema public where the archive makes
@@ -60,6 +62,9 @@ func (r *restore) readContents(ctx context.Context, path string) (contents, erro
 			c.rows++
 		case "SEQUENCE SET", "BLOBS":
 			c.rows++
+		case "STATISTICS DATA":
+			c.statistics = true
+			c.rows++
 		case "ACL", "DEFAULT ACL":
 			c.rights++
 		case "SECURITY LABEL": // none is restored
@@ -67,26 +72,31 @@ func (r *restore) readContents(ctx context.Context, path string) (contents, erro
 			c.definitions++
 		}
 	}
-	// All statements without the data, through a pipe: a catalogue can be
-	// large.
-	out, in := io.Pipe()
-	scanned := make(chan error, 1)
-	go func() {
-		err := c.scan(script.NewReader(out))
-		out.CloseWithError(err) // nil is io.EOF, which nobody sees
-		scanned <- err
-	}()
-	cmd := recovery.Cmd{Path: tools.Program("pg_restore"), Args: []string{"--create", "--section=pre-data", "--section=post-data", "--no-tablespaces", "--file=-", path}, Dir: "/", Env: programEnv,
-		User: userOf(r.handle), Stdout: in}
-	err = r.env.Command(ctx, cmd)
-	in.Close()
-	if scanErr := <-scanned; scanErr != nil && !errors.Is(scanErr, script.ErrCutOff) {
-		return c, scanErr
+	// All statements without the data.
+	scanned, err := r.scanArchive(ctx, path, c.scan, "--create", "--section=pre-data", "--section=post-data", "--no-tablespaces")
+	if scanned != nil && !errors.Is(scanned, script.ErrCutOff) {
+		return c, scanned
 	}
 	if err != nil {
 		return c, r.unreadableArchive(err)
 	}
 	return c, nil
+}
+
+// scanArchive has a part of what pg_restore writes of an archive scanned, through a pipe: a
+// catalogue can be large. It gives the errors of both.
+func (r *restore) scanArchive(ctx context.Context, path string, scan func(*script.Reader) error, part ...string) (scanned, wrote error) {
+	out, in := io.Pipe()
+	ends := make(chan error, 1)
+	go func() {
+		err := scan(script.NewReader(out))
+		out.CloseWithError(err) // nil is io.EOF, which nobody sees
+		ends <- err
+	}()
+	cmd := recovery.Cmd{Path: r.server.Cluster().Tools.Program("pg_restore"), Args: append(part, "--file=-", path), Dir: "/", Env: programEnv, User: userOf(r.handle), Stdout: in}
+	wrote = r.env.Command(ctx, cmd)
+	in.Close()
+	return <-ends, wrote
 }
 
 // unreadableArchive is pg_restore's refusal of the archive itself.

@@ -55,6 +55,15 @@
 // binary format, which takes the server about half the work; pieces that hold anything else
 // go in between as the text that they are (translate.go).
 //
+// What stands behind the rows is known of an archive before they come (outlook.go): indexes, and
+// keys that are built as such. As soon as all rows of a table are in, those of it are begun while
+// other tables' rows come, in sessions that have nothing else to do, never in all; one of a
+// kind that takes long goes before rows, once those of all tables with such an index come.
+// When the script comes to it, its text must be the same, and the session's settings; and what
+// failed early is built in its place, and told there. Whatever is not known in every detail
+// ends what is foreseen; what was built early and did not come before it is dropped again.
+// So what comes is what the script says, whatever was foreseen.
+//
 // A key over plain columns is built as an index, beside the other indexes of
 // its table, and made a constraint when they are done. What takes longest goes
 // first: the rows that a table got and their bytes, times what its kind of index takes.

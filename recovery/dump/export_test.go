@@ -35,9 +35,9 @@ func Choose(installed []postgres.Tools, b recovery.Backup) (tools postgres.Tools
 // SetPieces has rows dealt out in smaller pieces, and so many bytes wait at most, until
 // the function that it gives is called.
 func SetPieces(soft, held int) (reset func()) {
-	s, h, l := pieceSoft, heldAtMost, lookedAt
-	pieceSoft, heldAtMost, lookedAt = soft, held, int64(soft)
-	return func() { pieceSoft, heldAtMost, lookedAt = s, h, l }
+	s, h, l, e := pieceSoft, heldAtMost, lookedAt, earlyFrom
+	pieceSoft, heldAtMost, lookedAt, earlyFrom = soft, held, int64(soft), int64(soft)
+	return func() { pieceSoft, heldAtMost, lookedAt, earlyFrom = s, h, l, e }
 }
 
 // Worded are the columns of a relation in a server's database that are compared as a

@@ -106,6 +106,12 @@ func into(t *testing.T, server *postgres.Server, c recovery.Component, key strin
 func intoAll(t *testing.T, server *postgres.Server, c recovery.Component, objects map[string][]byte) (recovery.Outcome, error) {
 	t.Helper()
 	store := directory(t, objects)
+	return intoBy(t, plainEnv{store: store}, server, c, store)
+}
+
+// intoBy restores the dump in a store in an environment.
+func intoBy(t *testing.T, env recovery.Env, server *postgres.Server, c recovery.Component, store storage.Store) (recovery.Outcome, error) {
+	t.Helper()
 	s := survey(t, c, store)
 	if len(s.Backups) != 1 {
 		t.Fatalf("the survey finds %+v", s)
@@ -122,7 +128,7 @@ func intoAll(t *testing.T, server *postgres.Server, c recovery.Component, object
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	return dump.RestoreInto(t.Context(), plainEnv{store: store}, server, dir, s.Backups[0], c)
+	return dump.RestoreInto(t.Context(), env, server, dir, s.Backups[0], c)
 }
 
 // A directory archive with a file that is cut off is refused, though pg_restore

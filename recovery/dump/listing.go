@@ -21,7 +21,7 @@ type entry struct {
 	kind, rest string
 }
 
-var listed = pattern.New(`^\d+; \d+ \d+ ((?:(TABLE DATA|SEQUENCE SET|BLOBS|ACL|DEFAULT ACL|SECURITY LABEL|MATERIALIZED VIEW DATA) )?.*)$`)
+var listed = pattern.New(`^\d+; \d+ \d+ ((?:(TABLE DATA|SEQUENCE SET|BLOBS|STATISTICS DATA|ACL|DEFAULT ACL|SECURITY LABEL|MATERIALIZED VIEW DATA) )?.*)$`)
 
 // fills reports whether an entry fills a materialized view.
 func (e entry) fills() bool { return e.kind == "MATERIALIZED VIEW DATA" }

@@ -114,20 +114,10 @@ func (o *only) names(t []script.Token) bool {
 // defineOnly executes what an archive says before its data, as far as it is of the
 // table.
 func (s *session) defineOnly(ctx context.Context, path string) error {
-	out, in := io.Pipe()
-	executed := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	go func() {
-		err := s.defineFrom(ctx, script.NewReader(out))
-		out.CloseWithError(err) // nil is io.EOF, which nobody sees
-		executed <- err
-	}()
-	cmd := recovery.Cmd{Path: s.server.Cluster().Tools.Program("pg_restore"),
-		Args: []string{"--section=pre-data", "--no-owner", "--no-tablespaces", "--file=-", path}, Dir: "/", Env: programEnv, User: userOf(s.handle), Stdout: in}
-	err := s.env.Command(ctx, cmd)
-	in.Close()
-	if failed := <-executed; failed != nil && !errors.Is(failed, script.ErrCutOff) {
+	failed, err := s.scanArchive(ctx, path, func(r *script.Reader) error { return s.defineFrom(ctx, r) }, "--section=pre-data", "--no-owner", "--no-tablespaces")
+	if failed != nil && !errors.Is(failed, script.ErrCutOff) {
 		return failed
 	}
 	if err != nil {

@@ -77,8 +77,8 @@ type scriptRun struct {
 	// come yet; begins those that were seen at all.
 	begins, dumps, clusters int
 	// statements counts those that were executed, handed those of them that
-	// the crew did.
-	statements, handed int
+	// the crew did, ahead the indexes that it began before their place had come.
+	statements, handed, ahead int
 	// chain is how long the longest chain of statements took in the databases that are
 	// behind it.
 	chain time.Duration
@@ -87,6 +87,8 @@ type scriptRun struct {
 	created  []string
 	skipped  map[string]bool
 	skipping bool
+	// foreseen is what is known beforehand of what stands behind the rows.
+	foreseen *outlook
 	// archive says that pg_restore writes the script, behind its definitions.
 	archive bool
 }
@@ -136,6 +138,9 @@ func (s *scriptRun) all(ctx context.Context, r *script.Reader) error {
 	for {
 		p, err := r.Next()
 		if errors.Is(err, io.EOF) && s.source.failure() == nil {
+			if err := s.undoEarly(ctx); err != nil {
+				return err
+			}
 			s.handStatistics()
 			return s.lower(ctx)
 		}
@@ -225,6 +230,9 @@ func (s *scriptRun) command(ctx context.Context, p script.Part) error {
 	if err := s.drain(); err != nil {
 		return err
 	}
+	if err := s.undoEarly(ctx); err != nil {
+		return err
+	}
 	database, ok := script.ParseConnect(text)
 	if !ok {
 		name, _, _ := strings.Cut(strings.TrimSpace(text), " ")
@@ -274,7 +282,7 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 		if handed, err := s.hand(ctx, r, p); handed || err != nil {
 			return err
 		}
-	} else if err := s.alone(); err != nil {
+	} else if err := s.alone(ctx); err != nil {
 		return err
 	}
 	what := itself

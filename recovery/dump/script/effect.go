@@ -10,7 +10,7 @@ type Act int
 const (
 	Unknown      Act = iota
 	Setting          // SET or set_config: of the session alone
-	Aside            // touches no table: a sequence's value, a large object, BEGIN and COMMIT around those
+	Aside            // touches no table: a sequence's value, a large object and its owner, BEGIN and COMMIT around those
 	LoadRows         // COPY … FROM stdin, in text
 	BuildIndex       // CREATE INDEX
 	AddKey           // ADD CONSTRAINT … PRIMARY KEY, UNIQUE or EXCLUDE
@@ -231,8 +231,13 @@ func (p Part) Keys(columns map[string]bool) bool {
 }
 
 func (t statement) alters() Effect {
-	if t.word(1) == "index" {
+	switch t.word(1) {
+	case "index":
 		return t.altersIndex()
+	case "large":
+		if owner := t.find(2, "owner"); t.word(2) == "object" && owner > 0 && t.word(owner+1) == "to" && len(t.tokens) == owner+3 {
+			return Effect{Act: Aside}
+		}
 	}
 	i := 2
 	only := t.word(i) == "only"
@@ -331,6 +336,8 @@ func (t statement) altersIndex() Effect {
 func (t statement) comments() Effect {
 	switch {
 	case t.word(1) != "on":
+	case t.word(2) == "large" && t.word(3) == "object":
+		return Effect{Act: Aside}
 	case t.word(2) == "index":
 		if index, i := t.qualified(3); i > 0 && t.word(i) == "is" {
 			return Effect{Act: AboutIndex, Index: index}

@@ -21,7 +21,10 @@ func TestPart_Effect(t *testing.T) {
 		"SELECT pg_catalog.setval('s', (select max(id) from t), true);": {},
 		"SELECT setval('s', 3);":                                        {},
 		"SELECT pg_catalog.lowrite(0, '\\x00');":                        {Act: Aside},
-		"SELECT pg_catalog.pg_terminate_backend(7);":                    {},
+		"ALTER LARGE OBJECT 900 OWNER TO \"shop owner\";":               {Act: Aside},
+		"COMMENT ON LARGE OBJECT 900 IS 'a';":                           {Act: Aside},
+
+		"SELECT pg_catalog.pg_terminate_backend(7);": {},
 		"BEGIN;":                              {Act: Aside},
 		"BEGIN ISOLATION LEVEL SERIALIZABLE;": {},
 		"COPY public.orders (id, \"a b\") FROM stdin;\n":             {Act: LoadRows, Table: orders, Columns: []string{"id", "a b"}, Copy: `COPY public.orders (id, "a b") FROM stdin`},
