@@ -71,9 +71,9 @@ func (s *State) amend(at time.Time, a Amended) {
 	s.Steps = slices.Clone(s.Steps)
 	for _, step := range a.Steps {
 		if st := s.Step(step.ID); st != nil {
-			attempts, started, decided := st.Attempts, st.Started, st.Decided
+			was := *st
 			*st = newStepState(step)
-			st.Attempts, st.Started, st.Decided = attempts, started, decided
+			st.Attempts, st.Started, st.StartedSeq, st.Decided, st.DecidedSeq = was.Attempts, was.Started, was.StartedSeq, was.Decided, was.DecidedSeq
 			continue
 		}
 		s.Steps = append(s.Steps, newStepState(step))
