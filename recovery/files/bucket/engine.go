@@ -73,8 +73,7 @@ func (e engine) Kinds() []recovery.Kind { return []recovery.Kind{restoreKind{e},
 // facts are what is known of a bucket's past.
 type facts struct {
 	Prefix string `json:"prefix"`
-	// Since is from when on absence is known, Until the bucket's own time of the
-	// survey; Moment is the one that was chosen.
+	// Since is from when on absence is known, Moment the one that was chosen.
 	Since  time.Time `json:"since,omitzero"`
 	Moment time.Time `json:"moment,omitzero"`
 	// Declared says that the runbook tells since when versions are kept, Hidden that
@@ -177,10 +176,7 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 	if err := json.Unmarshal(b.Facts, &f); err != nil {
 		return recovery.Point{}, recovery.Errorf("survey the copy again", "read what the survey says of %s: %w", b.ID, err)
 	}
-	latest := e.Now().UTC()
-	if then := storage.Then(store); !then.IsZero() {
-		latest = then.UTC()
-	}
+	latest := e.latest(ctx, store)
 	switch want.Kind {
 	case recovery.WantTime:
 		if f.Moment = want.Time.UTC(); f.Moment.After(latest) && !storage.Then(store).IsZero() {
@@ -246,6 +242,24 @@ func (e engine) Resolve(ctx context.Context, s recovery.Survey, want recovery.Wa
 	}
 	p.Backup = b
 	return p, nil
+}
+
+// latest is the moment by which everything has its time that is in a bucket now. Its versions
+// are dated by its own clock, which may be ahead of this host's, and tells whole seconds.
+func (e engine) latest(ctx context.Context, store storage.Store) time.Time {
+	if then := storage.Then(store); !then.IsZero() {
+		return then.UTC()
+	}
+	now := e.Now().UTC()
+	if clock, ok := storage.As[storage.Clock](store); ok {
+		if t, err := clock.Now(ctx); err == nil { // one that does not tell it may well be listed
+			t = t.UTC().Add(time.Second - time.Nanosecond)
+			if t.After(now) {
+				return t
+			}
+		}
+	}
+	return now
 }
 
 // Plan is one step.

@@ -17,6 +17,7 @@ import (
 	"comeback/recovery"
 	"comeback/recovery/files/bucket"
 	"comeback/storage"
+	"comeback/storagetest"
 )
 
 // counted counts how often its versions are listed.
@@ -187,6 +188,44 @@ func TestBucket_forgetsListings(t *testing.T) {
 	}
 	if now := contents(t, dir); len(now) != 2 {
 		t.Errorf("%v", now)
+	}
+}
+
+// clocked is a bucket that tells its time.
+type clocked struct {
+	dated
+	now time.Time
+}
+
+func (c clocked) Now(context.Context) (time.Time, error) {
+	if c.now.IsZero() {
+		return c.now, storagetest.Unavailable
+	}
+	return c.now.Truncate(time.Second), nil
+}
+
+// The latest moment is that of the bucket where this host's clock is behind it, and of this
+// host where the bucket does not tell its own.
+func TestBucket_latest(t *testing.T) {
+	_, store := versioned(t)
+	store.put(t, "uploads/a", "older")
+	behind := time.Now()
+	store.put(t, "uploads/a", "newer")
+	store.put(t, "uploads/b", "new")
+	e := bucket.New(bucket.Options{Now: func() time.Time { return behind }})
+	for name, c := range map[string]struct {
+		now   time.Time
+		bytes int64
+	}{
+		"it is behind":             {time.Now(), 8},
+		"it is ahead":              {behind.Add(-time.Hour), 5},
+		"the bucket tells no time": {time.Time{}, 5},
+	} {
+		of := clocked{store, c.now}
+		p, err := e.Resolve(t.Context(), survey(t, e, inBucket, of), latest, of)
+		if err != nil || p.Bytes != c.bytes {
+			t.Errorf("%s: %s, %v", name, p.Says, err)
+		}
 	}
 }
 
