@@ -73,7 +73,7 @@ func (s *State) amend(at time.Time, a Amended) {
 		if st := s.Step(step.ID); st != nil {
 			was := *st
 			*st = newStepState(step)
-			st.Attempts, st.Started, st.StartedSeq, st.Decided, st.DecidedSeq = was.Attempts, was.Started, was.StartedSeq, was.Decided, was.DecidedSeq
+			st.Attempts, st.Started, st.BegunSeq, st.Decided = was.Attempts, was.Started, was.BegunSeq, was.Decided
 			continue
 		}
 		s.Steps = append(s.Steps, newStepState(step))

@@ -154,6 +154,9 @@ func (s *State) foldStep(e Event, payload Payload) {
 			if st.Started.IsZero() {
 				st.Started, st.StartedSeq = e.At, e.Seq
 			}
+			if st.BegunSeq == 0 {
+				st.BegunSeq = e.Seq
+			}
 			st.Ended, st.EndedSeq, st.Error, st.Hint, st.ExitCode = time.Time{}, 0, "", "", 0
 			st.WaitsFor, st.WaitsSince, st.Outcome = "", time.Time{}, Outcome{}
 			st.Retry, st.Interrupted, st.Gone, st.Undone = false, false, "", false

@@ -110,6 +110,9 @@ type StepState struct {
 	// StartedSeq and EndedSeq are the events of both. Clocks go back; what came before what
 	// is told by events.
 	StartedSeq, EndedSeq uint64
+	// BegunSeq is StartedSeq, also where an amendment has changed the step since: reports, whose
+	// bytes are signed, have none of it then.
+	BegunSeq uint64
 	// Attempt is when the attempt that runs, or the last one, began.
 	Attempt     time.Time
 	Checkpoint  string

@@ -94,6 +94,14 @@ func TestAmend_look(t *testing.T) {
 			paused(r)
 			amend(t, r, p, 5, 1)
 		}, -5, 1, true},
+		{"later, and earlier before it has gone on, by a clock that was put back", func(t *testing.T, r *progress, p *recovery.Plan) {
+			r.do("database.copy")
+			r.now = r.now.Add(-time.Hour)
+			r.do("database.replay")
+			r.start("database.look")
+			r.fold(recovery.Waiting{Step: "database.look", For: recovery.WaitTicks})
+			amend(t, r, p, 5, 1)
+		}, -5, 1, true},
 		{"later, and later before it has gone on", func(t *testing.T, r *progress, p *recovery.Plan) {
 			paused(r)
 			amend(t, r, p, 5, 1)

@@ -75,7 +75,11 @@ func (c comparison) goesOn(st *recovery.StepState) bool {
 // stoodThere reports whether a step is to do again, for a later position, in what
 // it had made of what another has: that is still there.
 func stoodThere(st, on *recovery.StepState) bool {
-	return st.State == recovery.ToDo && st.Position != 0 && st.Attempts > 0 && st.StartedSeq > on.EndedSeq
+	since := st.BegunSeq > on.EndedSeq
+	if st.BegunSeq == 0 { // a runner of an earlier version does not tell
+		since = st.Started.After(on.Ended)
+	}
+	return st.State == recovery.ToDo && st.Position != 0 && st.Attempts > 0 && since
 }
 
 // comesAfter reports whether a step of the run comes after another, directly or
