@@ -110,10 +110,13 @@ func (t *taking) close() {
 }
 
 // snapshot opens the transaction whose snapshot is dumped, and asks what the
-// server is.
+// server is. It waits, and counts, for as long as the dump takes.
 func (t *taking) snapshot(ctx context.Context) (err error) {
 	if t.tx, err = t.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}); err != nil {
 		return fmt.Errorf("open a snapshot: %w", err)
+	}
+	if err := postgres.UnhurryWithin(ctx, t.tx); err != nil {
+		return err
 	}
 	s := &t.server
 	var lsn string

@@ -64,6 +64,9 @@ func (t *basing) take(ctx context.Context) (m recovery.Manifest, err error) {
 		return m, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if err := postgres.Unhurry(ctx, conn); err != nil { // it waits for as long as the backup takes
+		return m, err
+	}
 	if t.server, err = postgres.ReadArchiver(ctx, conn); err != nil {
 		return m, err
 	}

@@ -24,6 +24,7 @@ type mute struct {
 }
 
 func (mute) Phase(string, int64, recovery.Unit) {}
+func (mute) Add(int64)                          {}
 func (m mute) Set(n int64) {
 	select {
 	case m.wrote <- n:

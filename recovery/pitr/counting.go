@@ -77,6 +77,9 @@ func (t *basing) count(ctx context.Context, admin *pgx.Conn, over <-chan struct{
 		return counting{err: fmt.Errorf("begin: %w", err)}
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) // it only reads
+	if err := postgres.UnhurryWithin(ctx, tx); err != nil {
+		return counting{err: err}
+	}
 	var snapshot, at string
 	err = tx.QueryRow(ctx, "select pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_current_wal_insert_lsn()::text").Scan(&snapshot, &at)
 	if err == nil {
