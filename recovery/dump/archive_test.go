@@ -81,6 +81,25 @@ func TestRestore_ArchiveRights(t *testing.T) {
 	}
 }
 
+// A function may be called begin, and name in its body what is: nothing behind it is part of it.
+func TestRestore_CalledBegin(t *testing.T) {
+	body := "begin atomic select b.begin from b; select case begin when 1 then 2 end from b; end"
+	if source.Cluster().Tools.Major < 14 { // it has no functions in the words of the standard
+		body = "language sql as 'select b.begin from b'"
+	}
+	filled(t, "begins", `create table b (begin integer); insert into b values (1);
+		create function begin() returns integer language sql as 'select 1'; create function a() returns integer `+body+`;
+		create table c (id integer primary key); alter table c owner to app; grant select on b to reporting`)
+	for _, options := range []string{"--format=custom", "--format=custom --inserts", "--encoding=UTF8"} {
+		t.Run(options, func(t *testing.T) {
+			o := archived(t, "begins", strings.Fields(options)...)
+			if diff := cmp.Diff(schema(t, source.URL("begins")), schema(t, o.Bindings[0].URL)); diff != "" {
+				t.Errorf("the schema differs (-source +comeback):\n%s", diff)
+			}
+		})
+	}
+}
+
 // What a materialized view has of another server, which scratch does not reach, and whatever
 // is built on it, is an exception, also where pg_restore does the rest.
 func TestRestore_ArchiveOfUnreachable(t *testing.T) {

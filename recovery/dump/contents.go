@@ -2,6 +2,7 @@ package dump
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func (r *restore) readContents(ctx context.Context, path string) (contents, erro
 	if scanned != nil && !errors.Is(scanned, script.ErrCutOff) {
 		return c, scanned
 	}
-	if err != nil {
+	if err = cmp.Or(err, scanned); err != nil {
 		return c, r.unreadableArchive(err)
 	}
 	return c, nil

@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -120,7 +121,7 @@ func (s *session) defineOnly(ctx context.Context, path string) error {
 	if failed != nil && !errors.Is(failed, script.ErrCutOff) {
 		return failed
 	}
-	if err != nil {
+	if err = cmp.Or(err, failed); err != nil {
 		return s.unreadableArchive(err)
 	}
 	return s.absent()

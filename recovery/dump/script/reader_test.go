@@ -55,6 +55,8 @@ func TestReader_Splits(t *testing.T) {
 		"nested comment":   {"/* a /* ; */ ' */ select /*;*/ 1 --;\n; x;", []string{"comment: /* a /* ; */ ' */", "statement: select /*;*/ 1 --;\n;", "statement: x;"}},
 		"rule in brackets": {"create rule r as do also (a; b); x;", []string{"statement: create rule r as do also (a; b);", "statement: x;"}},
 		"atomic body":      {"create or replace function f() begin atomic select case when a then 1 end; select 2; end; x;", []string{"statement: create or replace function f() begin atomic select case when a then 1 end; select 2; end;", "statement: x;"}},
+		"a body of case":   {"create function f() Begin\n Atomic select begin atomic, case begin when 1 then 2 end from t; end; x;", []string{"statement: create function f() Begin\n Atomic select begin atomic, case begin when 1 then 2 end from t; end;", "statement: x;"}},
+		"begin as a name":  {"create function public.begin(begin int) returns begin as $$;$$; create procedure begin() begin atomic select b.begin, (begin) from b; end; x;", []string{"statement: create function public.begin(begin int) returns begin as $$;$$;", "statement: create procedure begin() begin atomic select b.begin, (begin) from b; end;", "statement: x;"}},
 		"begin alone":      {"begin; create foreign table f; x; end;", []string{"statement: begin;", "statement: create foreign table f;", "statement: x;", "statement: end;"}},
 		"commands":         {"\\connect shop\n\\restrict abc\nx;", []string{`command: \connect shop`, `command: \restrict abc`, "statement: x;"}},
 		"byte order mark":  {"\ufeffx;", []string{"statement: x;"}},

@@ -9,7 +9,8 @@ import (
 
 // statement takes everything up to the semicolon that ends a statement, by
 // psql's own rules: not in quotes, comments or parentheses, and not in the
-// BEGIN ATOMIC … END of a function's body.
+// BEGIN ATOMIC … END of a function's body. psql takes any word BEGIN for that of
+// a body; here it is one only before ATOMIC, as for the server.
 func (r *Reader) statement() error {
 	var body sqlBody
 	parens := 0
@@ -206,6 +207,7 @@ type sqlBody struct {
 	head  [4]byte // c, o, r, f, p for the first words, where they are such
 	words int
 	depth int
+	begun bool // the last word was BEGIN
 }
 
 func (b *sqlBody) word(w []byte) {
@@ -227,11 +229,14 @@ func (b *sqlBody) word(w []byte) {
 		return
 	}
 	switch {
-	case bytes.EqualFold(w, []byte("begin")):
+	case b.depth == 0:
+		if b.begun && bytes.EqualFold(w, []byte("atomic")) {
+			b.depth++
+		}
+		b.begun = bytes.EqualFold(w, []byte("begin"))
+	case bytes.EqualFold(w, []byte("case")):
 		b.depth++
-	case bytes.EqualFold(w, []byte("case")) && b.depth > 0:
-		b.depth++
-	case bytes.EqualFold(w, []byte("end")) && b.depth > 0:
+	case bytes.EqualFold(w, []byte("end")):
 		b.depth--
 	}
 }
