@@ -342,6 +342,8 @@ func TestRestore_RolesAndLimits(t *testing.T) {
 			ask: "select has_table_privilege('follows', 't', 'select')", want: "t"},
 		"a database that ends idle sessions": {since: 14, dump: plainDump("15.1", "CREATE DATABASE idle TEMPLATE template0;", "ALTER DATABASE idle SET idle_session_timeout TO '1ms';", `\connect idle`, rows, "CREATE INDEX a ON public.t (id);", "CREATE INDEX b ON public.t (note);", "CREATE INDEX c ON public.t (id, note);", "ALTER DATABASE idle RESET idle_session_timeout;"),
 			ask: "select count(*)::text from pg_indexes where tablename = 't'", want: "3"},
+		"a database that is only read": {dump: plainDump("15.1", "CREATE DATABASE archived TEMPLATE template0;", "ALTER DATABASE archived SET default_transaction_read_only TO 'on';", `\connect archived`, rows, "CREATE INDEX a ON public.t (id);", "CREATE INDEX b ON public.t (note);"),
+			ask: "select count(*) || current_setting('default_transaction_read_only') from pg_indexes where tablename = 't'", want: "2on"},
 		"an encoding of other locales": {dump: plainDump("9.6.1", "CREATE DATABASE latin WITH TEMPLATE = template0 OWNER = postgres ENCODING = 'LATIN1';", `\connect latin`, rows),
 			ask: "select pg_encoding_to_char(encoding)::text from pg_database where datname = current_database()", want: "LATIN1"},
 		"made by its owner": {dump: plainDump("15.1", "SET SESSION AUTHORIZATION 'makes';", "CREATE SCHEMA own;", rows, "COMMENT ON TABLE public.t IS 'theirs';", "ALTER TABLE ONLY public.t ADD CONSTRAINT t_pkey PRIMARY KEY (id);",

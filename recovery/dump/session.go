@@ -49,8 +49,10 @@ func (s *session) connect(ctx context.Context, database string) error {
 	config.RuntimeParams["log_min_messages"] = "fatal"
 	// The database's own language would hide what a message tells.
 	config.RuntimeParams["lc_messages"] = "C"
-	// The database's own would end a session that waits while others work.
+	// The database's own would end a session that waits while others work, or let it write
+	// nothing.
 	maps.Copy(config.RuntimeParams, s.server.Cluster().Tools.Unhurried())
+	config.RuntimeParams["default_transaction_read_only"] = "off"
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.Severity != "NOTICE" { // "… does not exist, skipping"
 			s.env.Meter().Log(n.Severity + ": " + n.Message)
