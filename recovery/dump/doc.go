@@ -5,7 +5,7 @@
 //
 // restores as it is.
 //
-// The survey finds plain scripts (also gzip, zstd, bzip2), pg_dumpall scripts,
+// The survey finds plain scripts (also gzip, zstd, bzip2), pg_dumpall scripts, also its globals and a dump in one,
 // and the custom, tar and directory archives of pg_dump, by content and by
 // name. A dump's moment is the moment it was begun. Where neither its content
 // nor its name tells that, the moment is a range, and a dump counts as from

@@ -332,6 +332,8 @@ func TestRestore_RolesAndLimits(t *testing.T) {
 	}{
 		"numbers of a role": {dump: plainDump("15.1", "CREATE ROLE limited;", "ALTER ROLE limited WITH NOSUPERUSER LOGIN CONNECTION LIMIT 20 PASSWORD 'x' VALID UNTIL '2040-01-01';", rows),
 			ask: "select rolconnlimit || ' ' || rolcanlogin from pg_roles where rolname = 'limited'", want: "20 false"},
+		"settings of another database, behind globals": {dump: slices.Concat([]byte("--\n-- PostgreSQL database cluster dump\n--\n\nCREATE ROLE behind;\nALTER ROLE behind IN DATABASE nowhere SET search_path TO 'a';\nALTER ROLE behind SET search_path TO 'b';\n\n--\n-- PostgreSQL database cluster dump complete\n--\n"), plainDump("15.1", rows)),
+			ask: "select setdatabase || setconfig::text from pg_db_role_setting where setrole = 'behind'::regrole", want: "0{search_path=b}"},
 		"granted by another superuser": {dump: plainDump("15.1", "CREATE ROLE granting;", "ALTER ROLE granting WITH SUPERUSER;", "CREATE ROLE granted;", "CREATE ROLE member;", "GRANT granted TO member GRANTED BY granting;", rows),
 			ask: "select pg_has_role('member', 'granted', 'member')", want: "t"},
 		"owner of an event trigger": {dump: plainDump("15.1", trigger, "ALTER EVENT TRIGGER ddl OWNER TO owns_trigger;", rows),

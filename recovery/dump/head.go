@@ -38,6 +38,9 @@ type head struct {
 	// rolesOnly says that the whole dump is globals; cut that it was looked at
 	// to its end, and that it has none.
 	rolesOnly, cut bool
+	// ended says that a dump of a cluster ends where it is looked at, globals that another
+	// dump follows it there, as (pg_dumpall --globals-only; pg_dump …) writes.
+	ended, globals bool
 }
 
 // serverMajor is the major of the dumped server, or 0.
@@ -89,16 +92,21 @@ func readHead(raw []byte, whole bool) (h head, problem string, ok bool) {
 	if !h.script(text, all) {
 		return head{}, "", false
 	}
-	h.cut = h.cut || all && !bytes.Contains(text[max(0, len(text)-tailBytes):], []byte(h.Form.lastLine()))
+	h.cut = h.cut || all && !h.ends(text[max(0, len(text)-tailBytes):])
 	return h, "", true
 }
 
-// lastLine is what a script ends with.
-func (f form) lastLine() string {
-	if f == clusterScript {
-		return clusterEnds
+// ends reports whether a script's last bytes are its end: the last of the comments there with
+// which dumps begin and end is of one that ends. That of a cluster ends with its own.
+func (h head) ends(tail []byte) bool {
+	last := ""
+	for line := range strings.Lines(string(tail)) {
+		switch line = strings.TrimSpace(line); line {
+		case dumpBegins, dumpEnds, clusterBegins, clusterEnds:
+			last = line
+		}
 	}
-	return dumpEnds
+	return last == clusterEnds || last == dumpEnds && (h.Form != clusterScript || h.globals)
 }
 
 // textEnd is how far a beginning was decompressed.
@@ -164,7 +172,7 @@ const (
 // a dump at all.
 func (h *head) script(text []byte, whole bool) bool {
 	r := script.NewReader(bytes.NewReader(text))
-	tables, others := false, false
+	tables, others, connects := false, false, false
 	for {
 		p, err := r.Next()
 		if err != nil {
@@ -173,6 +181,8 @@ func (h *head) script(text []byte, whole bool) bool {
 		switch p.Kind {
 		case script.Comment:
 			h.comment(strings.TrimSpace(string(p.Text)))
+		case script.Command:
+			connects = connects || !script.IsRestrict(string(p.Text))
 		case script.Statement:
 			if m := encodingLine.FindStringSubmatch(string(p.Text[:min(len(p.Text), 80)])); m != nil && h.Encoding == "" {
 				h.Encoding = m[1]
@@ -191,7 +201,10 @@ func (h *head) script(text []byte, whole bool) bool {
 			return false
 		}
 	}
-	h.rolesOnly = h.Form == clusterScript && whole && !tables && !others
+	h.rolesOnly = h.Form == clusterScript && whole && !h.globals && !tables && !others
+	if h.globals && !others && !connects {
+		h.Form = plainScript // the roles come first, and then what pg_dump writes, which says of no database
+	}
 	return h.Form != ""
 }
 
@@ -201,6 +214,10 @@ func (h *head) comment(line string) {
 		h.Form = plainScript
 	case line == clusterBegins && h.Form == "":
 		h.Form = clusterScript
+	case line == clusterEnds && h.Form == clusterScript:
+		h.ended = true
+	case line == dumpBegins && h.ended && !h.globals:
+		h.globals, h.Encoding = true, ""
 	}
 	if m := serverLine.FindStringSubmatch(line); m != nil && h.Server == "" {
 		h.Server = m[1]

@@ -116,7 +116,7 @@ func lookAtEnd(ctx context.Context, store storage.Store, o storage.Object, h hea
 		}
 		return "", nil
 	}
-	if !bytes.Contains(tail, []byte(h.Form.lastLine())) {
+	if !h.ends(tail) {
 		return cutOff, nil
 	}
 	return "", nil

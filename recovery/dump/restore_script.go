@@ -318,7 +318,7 @@ func (s *scriptRun) statement(ctx context.Context, r *script.Reader, p script.Pa
 		if _, cause := io.Copy(io.Discard, r.Data()); cause != nil {
 			return s.unreadable(cause)
 		}
-	case codeOf(err) == noDatabase && len(s.skipped) > 0:
+	case codeOf(err) == noDatabase && (len(s.skipped) > 0 || s.clusters > 0 && s.args.Head.Form == plainScript):
 		s.leave(p, "it is about a database that was not asked for")
 		return nil
 	case messageOf(err) == "" && s.source.failure() != nil:

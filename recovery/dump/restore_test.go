@@ -156,6 +156,7 @@ func directoryDump(t testing.TB) map[string][]byte {
 func TestRestore_EveryForm(t *testing.T) {
 	want := state(t, source.URL("shop"))
 	files := directoryDump(t)
+	globals := program(t, "pg_dumpall", "--globals-only", "--dbname", source.URL("postgres"))
 	custom := filepath.Join(t.TempDir(), "shop.dump")
 	program(t, "pg_dump", "--format=custom", "--file", custom, "--dbname", source.URL("shop"))
 	customBytes, err := os.ReadFile(custom)
@@ -172,6 +173,9 @@ func TestRestore_EveryForm(t *testing.T) {
 	}{
 		"plain":                       {objects: map[string][]byte{"db/2026-11-22.sql": dumpOf(t, "shop")}, form: "plain SQL"},
 		"plain, gzip":                 {objects: map[string][]byte{"db/2026-11-22.sql.gz": gz(t, dumpOf(t, "shop"))}, form: "plain SQL, gzip"},
+		"behind globals":              {objects: map[string][]byte{"shop.sql": slices.Concat(globals, dumpOf(t, "shop"))}, form: "plain SQL"},
+		"before globals, gzip":        {objects: map[string][]byte{"shop.sql.gz": gz(t, slices.Concat(dumpOf(t, "shop"), globals))}, form: "plain SQL, gzip"},
+		"create, behind globals":      {objects: map[string][]byte{"shop.sql": slices.Concat(globals, dumpOf(t, "shop", "--create"))}, restored: "shop", form: "plain SQL of a whole cluster", creates: true},
 		"inserts, clean, zstd":        {objects: map[string][]byte{"2026-11-22.zst": zst(t, dumpOf(t, "shop", "--inserts", "--clean"))}, form: "plain SQL, zstd"},
 		"create and clean":            {objects: map[string][]byte{"shop.sql": dumpOf(t, "shop", "--create", "--clean", "--if-exists")}, restored: "shop", form: "plain SQL", creates: true},
 		"create, gzip":                {objects: map[string][]byte{"shop.sql.gz": gz(t, dumpOf(t, "shop", "--create", "--verbose"))}, restored: "shop", form: "plain SQL, gzip", creates: true},

@@ -1,11 +1,13 @@
 package dump_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,15 @@ func TestSurvey_FindsByContentAndName(t *testing.T) {
 		"db/globals.sql":                               globals,
 		"db/mysql.sql.gz":                              gz(t, []byte("-- MySQL dump 10.13\n--\n")),
 		"db/notes.sql":                                 []byte("select 1; -- by hand\n"),
+		"db/after-globals.sql":                         slices.Concat(globals, plain),
+		"db/after-globals.sql.gz":                      gz(t, slices.Concat(globals, plain)),
+		"db/after-globals-large.sql":                   slices.Concat(globals, large),
+		"db/after-globals-half.sql":                    slices.Concat(globals, half(large)),
+		"db/after-globals-creates.sql":                 slices.Concat(globals, dumpOf(t, "shop", "--create")),
+		"db/before-globals.sql":                        slices.Concat(plain, globals),
+		"db/before-globals.sql.gz":                     gz(t, slices.Concat(plain, globals)),
+		"db/before-globals-half.sql":                   slices.Concat(plain, half(globals)),
+		"db/all-but-its-end.sql":                       bytes.Replace(program(t, "pg_dumpall", "--dbname", source.URL("postgres")), []byte("-- PostgreSQL database cluster dump complete"), nil, 1),
 		"db/secret.sql.gz.age":                         []byte("age-encryption.org/v1\n-> X25519 abc\n"),
 		"db/shop.dump":                                 custom,
 		"db/shop.globals.sql":                          globals,
@@ -72,13 +83,16 @@ func TestSurvey_FindsByContentAndName(t *testing.T) {
 		"db/2026-11-22.sql.gz": "not known: it is empty: the program that dumps failed and nobody noticed",
 		"db/2026-11-23.sql.gz": "plain SQL, gzip" + cut,
 		"db/2026-11-24.sql":    "plain SQL" + cut,
-		"db/shop.dump":         "custom archive",
-		"db/shop-20261122":     "plain SQL, zstd",
-		"db/all.sql.zst":       "plain SQL of a whole cluster, zstd",
-		"db/shop.tar":          "tar archive",
-		"db/half.tar":          "tar archive: it is cut off: the empty blocks at the end of a tar archive are missing",
-		"db/dir":               "directory archive",
-		"db/empty":             "directory archive: 3457.dat.gz is empty, which no table's file is: the dump was not written or not stored to its end",
+		"db/after-globals.sql": "plain SQL", "db/after-globals.sql.gz": "plain SQL, gzip", "db/after-globals-large.sql": "plain SQL", "db/after-globals-half.sql": "plain SQL" + cut,
+		"db/after-globals-creates.sql": "plain SQL of a whole cluster", "db/before-globals.sql": "plain SQL", "db/before-globals.sql.gz": "plain SQL, gzip",
+		"db/before-globals-half.sql": "plain SQL" + cut, "db/all-but-its-end.sql": "plain SQL of a whole cluster" + cut,
+		"db/shop.dump":     "custom archive",
+		"db/shop-20261122": "plain SQL, zstd",
+		"db/all.sql.zst":   "plain SQL of a whole cluster, zstd",
+		"db/shop.tar":      "tar archive",
+		"db/half.tar":      "tar archive: it is cut off: the empty blocks at the end of a tar archive are missing",
+		"db/dir":           "directory archive",
+		"db/empty":         "directory archive: 3457.dat.gz is empty, which no table's file is: the dump was not written or not stored to its end",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
