@@ -68,7 +68,7 @@ func (r *restore) loadAndBuild(ctx context.Context, path string, c contents) err
 	if err := run.connect(ctx, r.database); err != nil {
 		return err
 	}
-	run.foreseen = r.lookAhead(ctx, path, c)
+	run.foreseen = r.foreseeArchive(ctx, path, c)
 	run.startCrew(ctx)
 	if err := run.written(ctx, path, append(behind, c.withoutLabels()...)...); err != nil {
 		return err

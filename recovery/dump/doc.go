@@ -55,8 +55,8 @@
 // binary format, which takes the server about half the work; pieces that hold anything else
 // go in between as the text that they are (translate.go).
 //
-// What stands behind the rows is known of an archive before they come (outlook.go): indexes, and
-// keys that are built as such. As soon as all rows of a table are in, those of it are begun while
+// What stands behind the rows is known of an archive before they come, and of a script that is
+// not packed from its end (outlook.go): indexes, and keys that are built as such. As soon as all rows of a table are in, those of it are begun while
 // other tables' rows come, in sessions that have nothing else to do, never in all; one of a
 // kind that takes long goes before rows, once those of all tables with such an index come.
 // When the script comes to it, its text must be the same, and the session's settings; and what

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"comeback/recovery/dump/crew"
 	"comeback/recovery/dump/script"
+	"comeback/storage"
 )
 
 // outlook is what a script says behind its rows and may be done before it says so, while
@@ -86,10 +88,10 @@ func (o *outlook) add(p script.Part, e script.Effect) {
 // than it for that.
 func takesLong(e script.Effect) bool { return weight(e.Method, false) >= 10 }
 
-// lookAhead reads what an archive says behind its rows, nil where nothing is to be done
+// foreseeArchive reads what an archive says behind its rows, nil where nothing is to be done
 // before it says so: statistics of a table would come behind its indexes. Where it cannot be
 // read, whoever executes it tells.
-func (r *restore) lookAhead(ctx context.Context, path string, c contents) (o *outlook) {
+func (r *restore) foreseeArchive(ctx context.Context, path string, c contents) (o *outlook) {
 	if c.statistics {
 		return nil
 	}
@@ -103,6 +105,36 @@ func (r *restore) lookAhead(ctx context.Context, path string, c contents) (o *ou
 	}, append(c.withoutLabels(), "--section=post-data", "--no-tablespaces")...)
 	return o
 }
+
+// endBytes is how much of a script's end is read for what stands behind its rows.
+const endBytes = 4 << 20
+
+// foreseeScript reads what a script says behind its rows from its end, nil where that cannot be
+// told without reading all of it: it is packed. Whoever executes it tells of errors.
+func (r *restore) foreseeScript(ctx context.Context, o storage.Object) *outlook {
+	h := r.args.Head
+	if h.Form != plainScript || h.Packing != unpacked || h.Creates || h.Encoding != "" && !strings.EqualFold(h.Encoding, "UTF8") {
+		return nil
+	}
+	store, err := r.env.Store(ctx, r.args.Copy)
+	if err != nil {
+		return nil
+	}
+	in := storage.NewReader(ctx, store, o, storage.ReadOptions{Attempts: 1, From: max(0, o.Size-endBytes)})
+	defer in.Close()
+	end, err := readFull(in, min(endBytes, o.Size))
+	if err != nil {
+		return nil
+	}
+	last := bytes.LastIndex(end, []byte(rowsEnd))
+	if last < 0 {
+		return nil
+	}
+	return readOutlook(script.NewReader(bytes.NewReader(end[last+len(rowsEnd):])), true)
+}
+
+// rowsEnd is the end of a COPY's data.
+const rowsEnd = "\n\\.\n"
 
 // foresight is what is made of an outlook.
 type foresight struct {
@@ -137,7 +169,7 @@ const maxEarly = 1_000
 
 // buildEarly gives the crew the indexes of tables whose rows have been copied.
 func (s *scriptRun) buildEarly() {
-	if s.outlook == nil || s.known == nil || s.now == nil {
+	if s.outlook == nil || s.known == nil || s.now == nil || s.conn.ParameterStatus("standard_conforming_strings") == "off" {
 		return
 	}
 	missing := func(t script.Relation) bool { return s.fed[t] == 0 && s.known.relations[t].loads }

@@ -3,6 +3,7 @@ package dump_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -176,6 +177,66 @@ func TestRestore_EarlyArchive(t *testing.T) {
 				t.Errorf("the rows differ (-source +comeback):\n%s", diff)
 			}
 			if early := strings.Contains(o.Facts["statements"], " while rows came"); early && test.early == never || !early && test.early == always {
+				t.Errorf("statements: %s", o.Facts["statements"])
+			}
+		})
+	}
+}
+
+// slowStore gives scripts as slowly as slowly gives those of archives.
+type slowStore struct {
+	storage.Store
+	e *slowly
+}
+
+func (s slowStore) Open(ctx context.Context, o storage.Object, offset int64) (io.ReadCloser, error) {
+	in, err := s.Store.Open(ctx, o, offset)
+	if err != nil || offset > 0 {
+		return in, err
+	}
+	out, slow := io.Pipe()
+	go func() {
+		slow.CloseWithError(s.e.copy(slow, in))
+		in.Close()
+	}()
+	return out, nil
+}
+
+// The same is so of a script whose end can be read before its rows; a failure is told with
+// its line, and is the first one of the script.
+func TestRestore_EarlyScript(t *testing.T) {
+	defer dump.SetPieces(500, 4_000)()
+	filled(t, "early", earlySQL)
+	content := strings.Replace(string(dumpOf(t, "early")), "\nSET ", strings.Repeat("\n", 4<<20)+"\nSET ", 1) // its end is not all of it
+	lineOf := func(content, of string) string {
+		return fmt.Sprintf("line %d: ", 1+strings.Count(content[:strings.Index(content, of)], "\n"))
+	}
+	twice := strings.Replace(content, "\n7\tnote 7\t", "\n7\tnote 8\t", 1)
+	wrong := strings.Replace(twice, "\n8000\tthe last", "\nbad\tthe last", 1)
+	for name, test := range map[string]struct{ content, says string }{
+		"as it says":            {content, ""},
+		"a key of a note twice": {twice, lineOf(twice, "ALTER TABLE ONLY public.a\n    ADD CONSTRAINT a_note") + "ALTER TABLE ONLY public.a ADD CONSTRAINT a_note"},
+		"and wrong rows behind": {wrong, lineOf(wrong, "bad\tthe last") + "COPY public.zz"},
+	} {
+		bySessions(t, name, func(t *testing.T, sessions int) {
+			store := directory(t, map[string][]byte{"a.sql": []byte(test.content)})
+			e := newSlowly(t, nil, nil)
+			e.store = slowStore{store, e}
+			o, err := intoBy(t, e, empty, recovery.Component{Name: t.Name(), Kind: recovery.Postgres}, store)
+			if test.says != "" {
+				if err == nil || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("it says %v, want %q", err, test.says)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("%v (%s)", err, recovery.HintOf(err))
+			}
+			url := o.Bindings[0].URL
+			if diff := cmp.Diff(schema(t, source.URL("early"))+digests(t, source.URL("early")), schema(t, url)+digests(t, url)); diff != "" {
+				t.Errorf("what is restored differs (-source +comeback):\n%s", diff)
+			}
+			if !strings.Contains(o.Facts["statements"], " while rows came") {
 				t.Errorf("statements: %s", o.Facts["statements"])
 			}
 		})

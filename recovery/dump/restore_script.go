@@ -42,6 +42,9 @@ func (r *restore) script(ctx context.Context) (err error) {
 	defer func() { run.endCrew(ctx) }()
 	stop := run.watch(ctx)
 	defer stop()
+	if r.jobs > 1 && r.only == nil {
+		run.foreseen = r.foreseeScript(ctx, object)
+	}
 	if err := run.begin(ctx); err != nil {
 		return err
 	}
