@@ -61,7 +61,8 @@ func TestAmend_run(t *testing.T) {
 	}
 	t.Cleanup(func() { j.Close() })
 	waits := make(chan recovery.Waiting, 64)
-	// What runs beside the check cannot change while it does.
+	// What runs beside the check cannot change while it does: the wait, and then the items
+	// to tick until they are asked for.
 	beside, once := make(chan struct{}), sync.Once{}
 	state := recovery.NewState(p)
 	state.PlanSHA256 = "p1"
@@ -74,9 +75,9 @@ func TestAmend_run(t *testing.T) {
 			if p, ok := e.Payload(); ok {
 				if w, ok := p.(recovery.Waiting); ok {
 					waits <- w
-				}
-				if f, ok := p.(recovery.StepFinished); ok && f.Step == "5.2.wait" {
-					once.Do(func() { close(beside) })
+					if w.Step == "5.3.ticks" {
+						once.Do(func() { close(beside) })
+					}
 				}
 			}
 		}})
