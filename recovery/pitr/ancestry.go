@@ -13,6 +13,9 @@ type Ancestry struct{ of branch }
 
 // ParseAncestry reads the history of a timeline, as its file has it. Timeline 1 has none.
 func ParseAncestry(timeline uint32, history string) (Ancestry, error) {
+	if history == "" {
+		return Ancestry{newBranch(timeline, nil)}, nil
+	}
 	forks, err := parseHistory(history)
 	if err != nil {
 		return Ancestry{}, fmt.Errorf("read the history of timeline %d: %w", timeline, err)

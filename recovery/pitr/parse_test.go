@@ -134,7 +134,7 @@ func TestBranch(t *testing.T) {
 			t.Errorf("timelines 4 and %d part at %s and %s, want %s", other.b.timeline(), x, y, other.want)
 		}
 	}
-	for _, text := range []string{"one\t0/1\tx", "1\n", "1\tx\ty", "2\t0/1\tx\n1\t0/2\ty", "0\t0/1\tx"} {
+	for _, text := range []string{"one\t0/1\tx", "1\n", "1\tx\ty", "2\t0/1\tx\n1\t0/2\ty", "0\t0/1\tx", "", "\n# cut off\n"} {
 		if got, err := parseHistory(text); err == nil {
 			t.Errorf("%q is read as %+v", text, got)
 		}

@@ -18,6 +18,7 @@ import (
 	"comeback/recovery/ledger"
 	"comeback/recovery/pitr/walfetch"
 	"comeback/recovery/postgres"
+	"comeback/recovery/written"
 )
 
 // replayKind recovers the copied cluster to the point: it feeds the log, waits
@@ -56,7 +57,12 @@ func do(ctx context.Context, e *engine, env recovery.Env, s recovery.Step) (reco
 	case r.opened():
 		return r.again(ctx)
 	}
-	return r.untilThere(ctx)
+	running, end := written.Roomy(ctx, r.handle.Room, nil) // how much the log adds nobody knows before
+	o, err := r.untilThere(running)
+	if full := end(); err != nil && full != nil {
+		return o, fmt.Errorf("stop the replay before the disk is full: %w", full)
+	}
+	return o, err
 }
 
 // untilThere recovers, with larger settings where the server asks for them.

@@ -1,6 +1,7 @@
 package pitr
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,7 +20,7 @@ type fork struct {
 }
 
 // parseHistory reads a .history file: the oldest ancestor first, the parent
-// last.
+// last. One without any, as a copy that was cut off leaves it, tells nothing.
 func parseHistory(text string) ([]fork, error) {
 	var forks []fork
 	for line := range strings.Lines(text) {
@@ -40,6 +41,9 @@ func parseHistory(text string) ([]fork, error) {
 			return nil, err
 		}
 		forks = append(forks, fork{Parent: uint32(n), At: at, Reason: strings.Join(fields[2:], " ")})
+	}
+	if len(forks) == 0 {
+		return nil, errors.New("it names no timeline: it is empty")
 	}
 	for i := 1; i < len(forks); i++ {
 		if forks[i].Parent <= forks[i-1].Parent {
