@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -63,13 +64,16 @@ func (s *runbookScreen) hear(rows <-chan Access, done <-chan struct{}) tea.Cmd {
 }
 
 func (s *runbookScreen) put(a Access) {
-	for i, row := range s.rows {
-		if row.Copy == a.Copy && row.Component == a.Component {
-			s.rows[i] = a
-			return
-		}
+	if i := s.rowOf(a.Copy, a.Component); i >= 0 {
+		s.rows[i] = a
+		return
 	}
 	s.rows = append(s.rows, a)
+}
+
+// rowOf is the row of a component in a copy, -1 where there is none.
+func (s *runbookScreen) rowOf(copy, component string) int {
+	return slices.IndexFunc(s.rows, func(a Access) bool { return a.Copy == copy && a.Component == component })
 }
 
 // surveys is what all readable copies hold.
@@ -79,4 +83,21 @@ func (s *runbookScreen) surveys() []recovery.Survey {
 		list = append(list, a.Surveys...)
 	}
 	return list
+}
+
+// accessOf is what came of looking where a backup lies; zero where nobody has looked.
+func (s *runbookScreen) accessOf(b *recovery.Backup) Access {
+	i := s.rowOf(b.Copy, b.Component)
+	if i < 0 {
+		return Access{}
+	}
+	return s.rows[i]
+}
+
+// shrank tells of a backup in which much less is than was in those before it.
+func (s *runbookScreen) shrank(b *recovery.Backup) (less recovery.Shrinkage, ok bool) {
+	if of := s.accessOf(b).Shrank; of != nil {
+		return of(*b)
+	}
+	return less, false
 }

@@ -219,8 +219,8 @@ func (s *momentScreen) about(o offer, w int) []line {
 	if less, ok := s.from.shrank(b); ok {
 		lines = append(lines, paragraph("SHRANK", indent, bad, less.Says()+"; the last before: "+less.Last().ID, w, 3)...)
 	}
-	if i := slices.IndexFunc(s.from.rows, func(a Access) bool { return a.Copy == b.Copy && a.Component == b.Component && a.Proof != nil }); i >= 0 {
-		add("PROOF", s.from.rows[i].Proof(*b).Tells(zone))
+	if proof := s.from.accessOf(b).Proof; proof != nil {
+		add("PROOF", proof(*b).Tells(zone))
 	}
 	if t := b.Taken; !t.Known() && !t.From.IsZero() && !t.To.IsZero() {
 		add("TAKEN", fmt.Sprintf("at a moment that is not known, between %s and %s", exact(t.From, zone), exact(t.To, zone)))

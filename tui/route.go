@@ -79,16 +79,6 @@ func (s *runbookScreen) leftOut() (names []string) {
 	return names
 }
 
-// shrank tells of a backup in which much less is than was in those before it.
-func (s *runbookScreen) shrank(b *recovery.Backup) (recovery.Shrinkage, bool) {
-	for _, a := range s.rows {
-		if a.Copy == b.Copy && a.Component == b.Component && a.Shrank != nil {
-			return a.Shrank(*b)
-		}
-	}
-	return recovery.Shrinkage{}, false
-}
-
 // route is the one that was chosen last.
 func (s *runbookScreen) route() route { return routes[s.cursor] }
 
